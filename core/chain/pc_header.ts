@@ -1,0 +1,275 @@
+/**
+ * The header values of the PC scheme: challenge (docs/PROTOCOL.md §4), answer (§5) and confirmation (§7), parsed
+ * from and written to the text after the header name. Parsed fields are values: quotes and quoted-pairs are gone,
+ * hexadecimal is in lower case, numbers are numbers.
+ */
+import { CHAIN_ALGORITHMS, type ChainAlgorithm } from "../hash/chain_hash.ts";
+import { fromHex, toHex } from "../hash/hex.ts";
+import { type AuthHeader, quote } from "../sip/auth_params.ts";
+import { MAX_CHAIN, MIN_CHAIN, NONCE_BYTES, OPAQUE_BYTES, PC_SCHEME } from "./constants.ts";
+
+/** Digest length of each algorithm in bytes: L of docs/PROTOCOL.md §2. */
+const DIGEST_BYTES: Readonly<Record<ChainAlgorithm, number>> = { "MD5": 16, "SHA-1": 20, "SHA-256": 32 };
+
+/** A header that breaks the scheme: "`field` `problem`" reads as a reason. */
+export interface MalformedPc {
+  /** The parameter at fault, "" when the list itself is broken before any name. */
+  readonly field: string;
+  readonly problem: string;
+}
+
+/** A `PC` answer: Proxy-Authorization or Authorization. */
+export interface PcAnswer {
+  readonly username: string;
+  readonly realm: string;
+  readonly algorithm: ChainAlgorithm;
+  /** hex(N). */
+  readonly nonce: string;
+  /** 16 hexadecimal digits. */
+  readonly opaque: string;
+  /** j, or undefined for `seq=none`. */
+  readonly seq: number | undefined;
+  /** h_j; absent exactly with `seq=none`. */
+  readonly token: Uint8Array | undefined;
+  readonly uri: string;
+  readonly response: Uint8Array;
+  readonly qop: "auth-int" | undefined;
+}
+
+/** A `PC` challenge: Proxy-Authenticate or WWW-Authenticate. Guided when `guide` is there. */
+export interface PcChallenge {
+  readonly realm: string;
+  readonly algorithm: ChainAlgorithm;
+  readonly nonce: string;
+  readonly chain: number;
+  readonly opaque: string;
+  readonly qop?: "auth-int";
+  readonly stale?: boolean;
+  /** `seq` = i - 1 with its `auth`, which an agent checks before it believes it. */
+  readonly guide?: { readonly seq: number; readonly auth: Uint8Array };
+}
+
+/** A `PC` confirmation: Proxy-Authentication-Info or Authentication-Info. */
+export interface PcInfo {
+  readonly realm: string;
+  readonly nonce: string;
+  readonly seq: number;
+  readonly rspauth: Uint8Array;
+  readonly next?: { readonly nonce: string; readonly chain: number };
+}
+
+/** Thrown inside this file only, to leave a parser at the first fault. */
+class Fault extends Error {
+  constructor(readonly field: string, readonly problem: string) {
+    super(`${field}: ${problem}`);
+  }
+}
+
+const DECIMAL = /^(0|[1-9][0-9]{0,4})$/;
+
+/** The parameters of one header value, each taken at most once. */
+class Fields {
+  readonly #values = new Map<string, string>();
+
+  constructor(header: AuthHeader, names: ReadonlySet<string>) {
+    for (const [name, value] of header.params) {
+      if (!names.has(name)) continue;
+      if (this.#values.has(name)) throw new Fault(name, "stands twice");
+      this.#values.set(name, value);
+    }
+    if (header.error !== undefined) {
+      const { field, text } = header.error;
+      throw new Fault(field, field === "" ? text : text.slice(field.length + 1));
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  text(name: string): string {
+    const value = this.#values.get(name);
+    if (value === undefined) throw new Fault(name, "is missing");
+    // deno-lint-ignore no-control-regex
+    if (/[\x00-\x1f\x7f]/.test(value)) throw new Fault(name, "has a control character");
+    return value;
+  }
+
+  hex(name: string, bytes: number): string {
+    const value = this.text(name);
+    if (value.length !== bytes * 2) throw new Fault(name, `is not ${bytes * 2} hexadecimal digits`);
+    if (!/^[0-9a-fA-F]+$/.test(value)) throw new Fault(name, "is not hexadecimal");
+    return value.toLowerCase();
+  }
+
+  number(name: string, min: number, max: number): number {
+    const value = this.text(name);
+    if (!DECIMAL.test(value)) throw new Fault(name, "is not a canonical decimal number");
+    const number = Number(value);
+    if (number < min || number > max) throw new Fault(name, `is not within ${min} … ${max}`);
+    return number;
+  }
+
+  algorithm(): ChainAlgorithm {
+    const value = this.text("algorithm");
+    const found = CHAIN_ALGORITHMS.find((name) => name === value);
+    if (found === undefined) throw new Fault("algorithm", "is unknown");
+    return found;
+  }
+}
+
+function attempt<T>(parse: () => T): T | MalformedPc {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof Fault) return { field: error.field, problem: error.problem };
+    throw error;
+  }
+}
+
+/** Whether a parser's result is a complaint. */
+export function isMalformed<T extends object>(result: T | MalformedPc): result is MalformedPc {
+  return "problem" in result;
+}
+
+const ANSWER_FIELDS = new Set([
+  "username",
+  "realm",
+  "algorithm",
+  "nonce",
+  "opaque",
+  "seq",
+  "token",
+  "uri",
+  "response",
+  "qop",
+]);
+
+/**
+ * Reads a `PC` answer, docs/PROTOCOL.md §5 and §6 step 1. The caller compares `uri` with the Request-URI.
+ *
+ * @param offeredQop the qop that this proxy offers: an answer must repeat it, and may have no other
+ * @returns the answer, or the field at fault
+ */
+export function parsePcAnswer(header: AuthHeader, offeredQop?: "auth-int"): PcAnswer | MalformedPc {
+  return attempt(() => {
+    const fields = new Fields(header, ANSWER_FIELDS);
+    const algorithm = fields.algorithm();
+    const none = fields.text("seq") === "none";
+    if (none && fields.has("token")) throw new Fault("token", "must be absent with seq=none");
+    let qop: "auth-int" | undefined;
+    if (fields.has("qop")) {
+      if (offeredQop === undefined || fields.text("qop") !== offeredQop) {
+        throw new Fault("qop", "was not offered");
+      }
+      qop = offeredQop;
+    } else if (offeredQop !== undefined) throw new Fault("qop", "is missing");
+    return {
+      username: fields.text("username"),
+      realm: fields.text("realm"),
+      algorithm,
+      nonce: fields.hex("nonce", NONCE_BYTES),
+      opaque: fields.hex("opaque", OPAQUE_BYTES),
+      seq: none ? undefined : fields.number("seq", 0, MAX_CHAIN - 1),
+      token: none ? undefined : fromHex(fields.hex("token", DIGEST_BYTES[algorithm])),
+      uri: fields.text("uri"),
+      response: fromHex(fields.hex("response", DIGEST_BYTES[algorithm])),
+      qop,
+    };
+  });
+}
+
+const CHALLENGE_FIELDS = new Set([
+  "realm",
+  "algorithm",
+  "nonce",
+  "chain",
+  "opaque",
+  "qop",
+  "stale",
+  "seq",
+  "auth",
+]);
+
+/**
+ * Reads a `PC` challenge, docs/PROTOCOL.md §4. `seq` without `auth`, or the other way round, is no guide: an agent
+ * believes the one only with the other, so both are ignored.
+ */
+export function parsePcChallenge(header: AuthHeader): PcChallenge | MalformedPc {
+  return attempt(() => {
+    const fields = new Fields(header, CHALLENGE_FIELDS);
+    const algorithm = fields.algorithm();
+    const chain = fields.number("chain", MIN_CHAIN, MAX_CHAIN);
+    const offersInt = fields.has("qop") &&
+      fields.text("qop").split(",").some((qop) => qop.trim() === "auth-int");
+    return {
+      realm: fields.text("realm"),
+      algorithm,
+      nonce: fields.hex("nonce", NONCE_BYTES),
+      chain,
+      opaque: fields.hex("opaque", OPAQUE_BYTES),
+      ...(offersInt ? { qop: "auth-int" as const } : {}),
+      ...(fields.has("stale") ? { stale: fields.text("stale").toLowerCase() === "true" } : {}),
+      ...(fields.has("seq") && fields.has("auth")
+        ? {
+          guide: {
+            seq: fields.number("seq", 0, chain - 1),
+            auth: fromHex(fields.hex("auth", DIGEST_BYTES[algorithm])),
+          },
+        }
+        : {}),
+    };
+  });
+}
+
+const INFO_FIELDS = new Set(["realm", "nonce", "seq", "rspauth", "nextnonce", "chain"]);
+
+/** Reads a `PC` confirmation, docs/PROTOCOL.md §7. The caller knows the algorithm by the nonce. */
+export function parsePcInfo(header: AuthHeader): PcInfo | MalformedPc {
+  return attempt(() => {
+    const fields = new Fields(header, INFO_FIELDS);
+    const rspauth = fields.text("rspauth").length / 2;
+    if (!Object.values(DIGEST_BYTES).includes(rspauth)) throw new Fault("rspauth", "has a wrong length");
+    const announces = fields.has("nextnonce") || fields.has("chain");
+    return {
+      realm: fields.text("realm"),
+      nonce: fields.hex("nonce", NONCE_BYTES),
+      seq: fields.number("seq", 0, MAX_CHAIN - 1),
+      rspauth: fromHex(fields.hex("rspauth", rspauth)),
+      ...(announces
+        ? {
+          next: {
+            nonce: fields.hex("nextnonce", NONCE_BYTES),
+            chain: fields.number("chain", MIN_CHAIN, MAX_CHAIN),
+          },
+        }
+        : {}),
+    };
+  });
+}
+
+/** Writes an answer as docs/PROTOCOL.md §5 shows it, without the header name. */
+export function writePcAnswer(answer: PcAnswer): string {
+  const seq = answer.token === undefined ? "seq=none" : `seq=${answer.seq}, token="${toHex(answer.token)}"`;
+  const qop = answer.qop === undefined ? "" : `, qop=${answer.qop}`;
+  return `${PC_SCHEME} username=${quote(answer.username)}, realm=${quote(answer.realm)}, ` +
+    `algorithm=${answer.algorithm}, nonce="${answer.nonce}", opaque="${answer.opaque}", ${seq}, ` +
+    `uri=${quote(answer.uri)}, response="${toHex(answer.response)}"${qop}`;
+}
+
+/** Writes a challenge as docs/PROTOCOL.md §4 shows it, without the header name. */
+export function writePcChallenge(challenge: PcChallenge): string {
+  const { guide } = challenge;
+  const seq = guide === undefined ? "" : `, seq=${guide.seq}, auth="${toHex(guide.auth)}"`;
+  const qop = challenge.qop === undefined ? "" : `, qop="${challenge.qop}"`;
+  const stale = challenge.stale ? ", stale=true" : "";
+  return `${PC_SCHEME} realm=${quote(challenge.realm)}, algorithm=${challenge.algorithm}, ` +
+    `nonce="${challenge.nonce}", chain=${challenge.chain}, opaque="${challenge.opaque}"${qop}${stale}${seq}`;
+}
+
+/** Writes a confirmation as docs/PROTOCOL.md §7 shows it, without the header name. */
+export function writePcInfo(info: PcInfo): string {
+  const next = info.next === undefined ? "" : `, nextnonce="${info.next.nonce}", chain=${info.next.chain}`;
+  return `${PC_SCHEME} realm=${quote(info.realm)}, nonce="${info.nonce}", seq=${info.seq}, ` +
+    `rspauth="${toHex(info.rspauth)}"${next}`;
+}

@@ -1,0 +1,3 @@
+/** Command lines of the programs. */
+export * from "./flags.ts";
+export * from "./nearest.ts";

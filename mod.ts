@@ -1,0 +1,9 @@
+/**
+ * Proxychain: SIP authentication by hash chains. The public door to core/; importing it does no I/O.
+ *
+ * @module
+ */
+export * from "./core/chain/mod.ts";
+export * from "./core/cli/mod.ts";
+export * from "./core/hash/mod.ts";
+export * from "./core/random.ts";
