@@ -35,13 +35,18 @@ export interface ChainHash {
    * @param from index of `value`
    * @param value h_from, `size` bytes
    * @param links 0 or more; 0 gives a copy of `value`
+   * @throws {RangeError} on a nonce or value of the wrong length, a negative or broken number, or an index past
+   * 2^32 - 1: mistakes of the caller, since what comes from a peer is checked when it is parsed
    */
   walk(nonce: Uint8Array, from: number, value: Uint8Array, links: number): Uint8Array;
   /** Many walks at once, results by position. A backend with lanes does them side by side. */
   walkMany(walks: readonly ChainWalk[]): Uint8Array[];
   /** The whole chain from `seed` = h_0: (n + 1) values of `size` bytes, h_k at offset k · `size`. */
   chain(nonce: Uint8Array, seed: Uint8Array, n: number): Uint8Array;
-  /** Whether walking `token` = h_from up `links` links gives `expected`, compared in constant time. */
+  /**
+   * Whether walking `token` = h_from up `links` links gives `expected`, compared in constant time. A token or
+   * expected value of the wrong length does not. Throws as {@linkcode walk} does on the rest.
+   */
   verify(nonce: Uint8Array, from: number, token: Uint8Array, links: number, expected: Uint8Array): boolean;
   /** HMAC over this hash, RFC 2104; keys longer than 64 bytes are hashed first. */
   hmac(key: Uint8Array, data: Uint8Array): Uint8Array;

@@ -1,0 +1,219 @@
+/** What every hash backend must do: one suite, run against each of them by contract_test.ts. */
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { createHash, createHmac } from "node:crypto";
+import { seededRandom } from "../random.ts";
+import { CHAIN_ALGORITHMS, type ChainAlgorithm, type ChainWalk, type HashBackend } from "./chain_hash.ts";
+import { DIGEST_VECTORS, HMAC_VECTORS } from "./contract_vectors.ts";
+import { toHex } from "./hex.ts";
+
+const NODE_NAME: Readonly<Record<ChainAlgorithm, string>> = {
+  "MD5": "md5",
+  "SHA-1": "sha1",
+  "SHA-256": "sha256",
+};
+const SIZE: Readonly<Record<ChainAlgorithm, number>> = { "MD5": 16, "SHA-1": 20, "SHA-256": 32 };
+const SEED = 0x5ca1ab1e;
+
+/** The reference: docs/PROTOCOL.md §3 word for word, on another library. */
+function referenceWalk(name: ChainAlgorithm, { nonce, from, value, links }: ChainWalk): Uint8Array {
+  let reached = value;
+  for (let k = from; k < from + links; k++) {
+    const index = new Uint8Array(4);
+    new DataView(index.buffer).setUint32(0, k + 1);
+    reached = createHash(NODE_NAME[name]).update(nonce).update(index).update(reached).digest();
+  }
+  return new Uint8Array(reached);
+}
+
+function referenceHmac(name: ChainAlgorithm, key: Uint8Array, data: Uint8Array): string {
+  return createHmac(NODE_NAME[name], key).update(data).digest("hex");
+}
+
+/**
+ * Registers the tests of one backend.
+ *
+ * @param name how the tests are called
+ * @param load starts the backend anew
+ */
+export function chainHashContract(name: string, load: () => Promise<HashBackend>): void {
+  for (const algorithm of CHAIN_ALGORITHMS) {
+    Deno.test(`${name} ${algorithm}`, async (t) => {
+      const backend = await load();
+      const hash = backend.get(algorithm);
+      const size = SIZE[algorithm];
+      const random = seededRandom(SEED);
+      const someWalk = (links: number): ChainWalk => ({
+        nonce: random.bytes(16),
+        from: random.below(70_000),
+        value: random.bytes(size),
+        links,
+      });
+
+      await t.step("tells its names and size", () => {
+        assertEquals(hash.backend, backend.name);
+        assertEquals(hash.name, algorithm);
+        assertEquals(hash.size, size);
+      });
+
+      for (const { text, repeat, digest } of DIGEST_VECTORS[algorithm]) {
+        await t.step(`digest of "${text.slice(0, 20)}" × ${repeat}`, () => {
+          assertEquals(toHex(hash.digest(new TextEncoder().encode(text.repeat(repeat)))), digest);
+        });
+      }
+
+      for (const { source, key, data, mac } of HMAC_VECTORS[algorithm]) {
+        await t.step(`HMAC ${source}`, () => assertEquals(toHex(hash.hmac(key, data)), mac));
+      }
+
+      await t.step("digest and HMAC agree with node:crypto at every length around the blocks", () => {
+        for (const length of [0, 1, 54, 55, 56, 63, 64, 65, 119, 120, 128, 1023, 1024, 1025, 1088, 20_000]) {
+          const data = random.bytes(length);
+          const message = `seed ${SEED}, length ${length}`;
+          assertEquals(
+            toHex(hash.digest(data)),
+            createHash(NODE_NAME[algorithm]).update(data).digest("hex"),
+            message,
+          );
+          for (const keyLength of [0, size, 63, 64, 65, 200]) {
+            const key = random.bytes(keyLength);
+            assertEquals(toHex(hash.hmac(key, data)), referenceHmac(algorithm, key, data), message);
+          }
+        }
+      });
+
+      await t.step("a long key or message leaves nothing behind for a short one", () => {
+        const key = random.bytes(3);
+        const data = random.bytes(5);
+        const before = toHex(hash.hmac(key, data));
+        hash.hmac(random.bytes(64), random.bytes(1024));
+        hash.hmac(random.bytes(300), random.bytes(5000));
+        assertEquals(toHex(hash.hmac(key, data)), before);
+      });
+
+      await t.step("walk, walkMany and verify agree with the reference", () => {
+        const walks = [0, 1, 2, 9, 100, ...Array.from({ length: 20 }, () => random.below(30))].map(someWalk);
+        const many = hash.walkMany(walks);
+        assertEquals(many.length, walks.length);
+        for (const [i, walk] of walks.entries()) {
+          const { nonce, from, value, links } = walk;
+          const message = `seed ${SEED}, walk ${i}`;
+          const expected = referenceWalk(algorithm, walk);
+          assertEquals(toHex(hash.walk(nonce, from, value, links)), toHex(expected), message);
+          assertEquals(toHex(many[i]), toHex(expected), message);
+          assert(hash.verify(nonce, from, value, links, expected), message);
+          for (const at of [0, size - 1]) {
+            const other = new Uint8Array(expected);
+            other[at] ^= 1;
+            assert(!hash.verify(nonce, from, value, links, other), message);
+          }
+          assert(links === 0 || !hash.verify(nonce, from + 1, value, links, expected), message);
+        }
+        assertEquals(hash.walkMany([]), []);
+      });
+
+      await t.step("the index is four bytes, big endian, up to 2^32 - 1", () => {
+        for (const from of [254, 255, 65_534, 2 ** 24 - 1, 2 ** 31 - 2, 2 ** 32 - 4]) {
+          const walk = { ...someWalk(3), from };
+          const { nonce, value, links } = walk;
+          assertEquals(hash.walk(nonce, from, value, links), referenceWalk(algorithm, walk), `from ${from}`);
+        }
+      });
+
+      await t.step("chain gives h_0 … h_n at their offsets", () => {
+        const { nonce, value } = someWalk(0);
+        for (const n of [0, 1, 10]) {
+          const values = hash.chain(nonce, value, n);
+          assertEquals(values.length, (n + 1) * size);
+          for (let k = 0; k <= n; k++) {
+            const expected = referenceWalk(algorithm, { nonce, from: 0, value, links: k });
+            assertEquals(values.slice(k * size, (k + 1) * size), expected, `h_${k} of ${n}`);
+          }
+        }
+      });
+
+      await t.step("arguments are never changed, and may be views", () => {
+        const shared = random.bytes(400);
+        const before = new Uint8Array(shared);
+        const nonce = shared.subarray(3, 19);
+        const value = shared.subarray(19, 19 + size);
+        const rest = shared.subarray(100, 300);
+        const reached = hash.walk(nonce, 5, value, 4);
+        assertEquals(reached, referenceWalk(algorithm, { nonce, from: 5, value, links: 4 }));
+        hash.walkMany([{ nonce, from: 5, value, links: 4 }]);
+        hash.chain(nonce, value, 4);
+        hash.verify(nonce, 5, value, 4, reached);
+        hash.digest(rest);
+        hash.hmac(value, rest);
+        hash.hmac(rest, value);
+        assertEquals(shared, before);
+      });
+
+      await t.step("results belong to the caller", () => {
+        const walk = someWalk(3);
+        const { nonce, from, value } = walk;
+        for (const links of [0, 1, 3]) {
+          const first = hash.walk(nonce, from, value, links);
+          const kept = toHex(first);
+          const second = hash.walk(nonce, from, random.bytes(size), links);
+          assertEquals(toHex(first), kept);
+          assertNotEquals(first.buffer, second.buffer);
+          first.fill(0);
+          assertEquals(toHex(hash.walk(nonce, from, value, links)), kept);
+        }
+        const [a, b] = hash.walkMany([walk, walk]);
+        a.fill(0);
+        assertEquals(b, referenceWalk(algorithm, walk));
+        const digest = hash.digest(value);
+        const mac = hash.hmac(value, nonce);
+        digest.fill(0);
+        mac.fill(0);
+        assertEquals(toHex(hash.hmac(value, nonce)), referenceHmac(algorithm, value, nonce));
+      });
+
+      await t.step("operations mixed with those of the other algorithms do not disturb each other", () => {
+        const walk = someWalk(6);
+        let reached = walk.value;
+        for (let k = 0; k < walk.links; k++) {
+          reached = hash.walk(walk.nonce, walk.from + k, reached, 1);
+          for (const other of CHAIN_ALGORITHMS) {
+            backend.get(other).hmac(random.bytes(20), random.bytes(100));
+            backend.get(other).walk(random.bytes(16), 0, random.bytes(SIZE[other]), 2);
+          }
+        }
+        assertEquals(reached, referenceWalk(algorithm, walk));
+      });
+
+      await t.step("goes on after a call that throws", () => {
+        const { nonce, from, value } = someWalk(1);
+        const misuses: (() => unknown)[] = [
+          () => hash.walk(nonce.subarray(1), from, value, 1),
+          () => hash.walk(nonce, from, value.subarray(1), 1),
+          () => hash.walk(nonce, from, value, -1),
+          () => hash.walk(nonce, -1, value, 1),
+          () => hash.walk(nonce, 0.5, value, 1),
+          () => hash.walk(nonce, 2 ** 32 - 1, value, 1),
+          () => hash.walkMany([{ nonce, from, value, links: NaN }]),
+          () => hash.chain(nonce, value, -1),
+          () => hash.verify(nonce, from, value, -1, value),
+        ];
+        for (const misuse of misuses) assertThrows(misuse, RangeError);
+        const expected = referenceWalk(algorithm, { nonce, from, value, links: 1 });
+        assertEquals(hash.walk(nonce, from, value, 1), expected);
+      });
+
+      await t.step("a token or anchor of the wrong length does not verify", () => {
+        const { nonce, from, value } = someWalk(1);
+        const expected = hash.walk(nonce, from, value, 1);
+        assert(!hash.verify(nonce, from, value.subarray(1), 1, expected));
+        assert(!hash.verify(nonce, from, value, 1, expected.subarray(1)));
+        assert(!hash.verify(nonce, from, new Uint8Array(0), 0, new Uint8Array(0)));
+      });
+    });
+  }
+
+  Deno.test(`${name} names the algorithms when asked for another`, async () => {
+    const backend = await load();
+    assertThrows(() => backend.get("SHA-512" as ChainAlgorithm), RangeError, "MD5, SHA-1, SHA-256");
+    assertThrows(() => backend.get("toString" as ChainAlgorithm), RangeError);
+  });
+}
