@@ -1,0 +1,127 @@
+/**
+ * One pass over the header section: where each header field starts and ends, and which it is. No strings, no allocation,
+ * no exceptions; every byte is looked at a bounded number of times.
+ */
+import { COLON, CR, isLws, LF, SP, TAB, TOKEN } from "./ascii.ts";
+import { HEADER_IDS, headerIdAt } from "./header.ts";
+
+/** More header lines than this in one message is a named problem. Our own bound; RFC 3261 sets none. */
+export const MAX_HEADERS = 128;
+
+/** What the scanner found wrong; the first one counts. */
+export type ScanFault = "none" | "no_end" | "malformed_line" | "too_many_headers";
+
+/** Offsets per header line: name start (which is the line's start), name end, value start, value end, line end. */
+const STRIDE = 5;
+
+/** Where the header fields of one message are. Reusable. */
+export class HeaderIndex {
+  /** The number of header lines. */
+  count = 0;
+  /** The offset of the empty line; the end of the input when there is none. */
+  headersEnd = 0;
+  /** The first byte after the empty line. */
+  bodyStart = 0;
+  /** The line that is malformed, with fault "malformed_line". */
+  faultAt = -1;
+  readonly ids: Uint8Array;
+  readonly offsets: Int32Array;
+  readonly first: Int16Array;
+
+  constructor(capacity: number = MAX_HEADERS) {
+    this.ids = new Uint8Array(capacity);
+    this.offsets = new Int32Array(capacity * STRIDE);
+    this.first = new Int16Array(HEADER_IDS);
+  }
+
+  /** The start of header line `i`, which is the start of its name. */
+  nameStart(i: number): number {
+    return this.offsets[i * STRIDE];
+  }
+  nameEnd(i: number): number {
+    return this.offsets[i * STRIDE + 1];
+  }
+  /** The value without the white space around it; folds inside it are kept. */
+  valueStart(i: number): number {
+    return this.offsets[i * STRIDE + 2];
+  }
+  valueEnd(i: number): number {
+    return this.offsets[i * STRIDE + 3];
+  }
+  /** The start of the next line: after the line end, all folded lines included. */
+  lineEnd(i: number): number {
+    return this.offsets[i * STRIDE + 4];
+  }
+
+  /** Reads the header section that starts at `start` (after the start line) and ends before `end` at the latest. */
+  scan(buffer: Uint8Array, start: number, end: number): ScanFault {
+    const { ids, offsets, first } = this;
+    const capacity = ids.length;
+    first.fill(-1);
+    this.faultAt = -1;
+    let count = 0;
+    let fault: ScanFault = "none";
+    // Below, indexOf may only be asked where it finds something before `end`: the buffer may go on for megabytes.
+    let lastLf = end - 1;
+    while (lastLf >= start && buffer[lastLf] !== LF) lastLf--;
+
+    let at = start;
+    for (;;) {
+      if (at > lastLf) {
+        this.#finish(count, end, end);
+        return fault === "none" ? "no_end" : fault;
+      }
+      const c = buffer[at];
+      if (c === LF || (c === CR && buffer[at + 1] === LF)) {
+        this.#finish(count, at, c === LF ? at + 1 : at + 2);
+        return fault;
+      }
+      let nameEnd = at;
+      while (TOKEN[buffer[nameEnd]] === 1) nameEnd++; // Ends at `lastLf` at the latest.
+      let colon = nameEnd;
+      while (buffer[colon] === SP || buffer[colon] === TAB) colon++;
+      let lf = buffer.indexOf(LF, colon);
+      while (lf < lastLf && (buffer[lf + 1] === SP || buffer[lf + 1] === TAB)) {
+        lf = buffer.indexOf(LF, lf + 1);
+      }
+      if (lf + 1 < end && lf === lastLf && (buffer[lf + 1] === SP || buffer[lf + 1] === TAB)) {
+        // The last line end is followed by a fold that never ends.
+        this.#finish(count, end, end);
+        return fault === "none" ? "no_end" : fault;
+      }
+      if (nameEnd === at || buffer[colon] !== COLON) {
+        if (fault === "none") {
+          fault = "malformed_line";
+          this.faultAt = at;
+        }
+        at = lf + 1;
+        continue;
+      }
+      if (count === capacity) {
+        this.#finish(count, at, at);
+        return "too_many_headers";
+      }
+      let valueStart = colon + 1;
+      while (valueStart < lf && isLws(buffer[valueStart])) valueStart++;
+      let valueEnd = lf;
+      while (valueEnd > valueStart && isLws(buffer[valueEnd - 1])) valueEnd--;
+      const id = headerIdAt(buffer, at, nameEnd);
+      if (first[id] < 0) first[id] = count;
+      ids[count] = id;
+      const o = count * STRIDE;
+      offsets[o] = at;
+      offsets[o + 1] = nameEnd;
+      offsets[o + 2] = valueStart;
+      offsets[o + 3] = valueEnd;
+      offsets[o + 4] = lf + 1;
+      count++;
+      at = lf + 1;
+    }
+  }
+
+  #finish(count: number, headersEnd: number, bodyStart: number): void {
+    this.count = count;
+    this.headersEnd = headersEnd;
+    this.bodyStart = bodyStart;
+  }
+}
