@@ -1,0 +1,186 @@
+/** DBclient's end of a link, without I/O: bytes in, events and bytes out (docs/PROTOCOL.md §9). */
+import type { Identity } from "../chain/derive.ts";
+import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
+import type { Random } from "../random.ts";
+import { WireError } from "./bytes.ts";
+import {
+  DBCLIENT_LINK_TIMES,
+  type ErrorName,
+  HANDSHAKE_FRAME_LENGTH,
+  HANDSHAKE_RANDOM_BYTES,
+  type LinkTimes,
+  MAX_FRAME_LENGTH,
+  MAX_ITEMS,
+  MAX_PROOFS,
+  PROOF_BYTES,
+  type VerifyStatus,
+} from "./constants.ts";
+import type { DigestAnswer, Frame, HelloFrame, WelcomeFrame, WireIssueResult } from "./frame.ts";
+import { handshakeProof, keyOfProof } from "./handshake.ts";
+import { DBCLIENT_LINK_TABLE, type DbclientLinkState, type LinkClosed, LinkEnd } from "./link.ts";
+
+/** What happens on DBclient's end. */
+export type DbclientLinkEvent =
+  | { readonly event: "ready"; readonly proxy: string }
+  | {
+    readonly event: "issue";
+    readonly id: number;
+    readonly algorithm: ChainAlgorithm;
+    readonly users: readonly Identity[];
+  }
+  | { readonly event: "verify"; readonly id: number; readonly answers: readonly DigestAnswer[] }
+  | LinkClosed;
+
+/** What a {@linkcode DbclientLink} needs. */
+export interface DbclientLinkOptions {
+  /** Chain length of the credentials. */
+  readonly n: number;
+  /** Their time to live in seconds. */
+  readonly ttl: number;
+  /**
+   * The keys accepted for a proxy's name, newest first, four at most; [] for a proxy that needs none; undefined for a
+   * name that is not served.
+   */
+  keysOf(proxy: string): readonly Uint8Array[] | undefined;
+  /** The revocation serial now. */
+  serial(): number;
+  /** Users revoked after a serial, or "all" when that is not known any more. */
+  revokedSince(serial: number): readonly Identity[] | "all";
+  /** The SHA-256 backend, for the proofs. */
+  readonly sha256: ChainHash;
+  readonly random: Random;
+  readonly times?: LinkTimes;
+}
+
+/** DBclient's end of one connection. */
+export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> {
+  readonly #options: DbclientLinkOptions;
+  #hello: HelloFrame | undefined;
+  #welcome: WelcomeFrame | undefined;
+  #keys: readonly Uint8Array[] = [];
+  readonly #outstanding = new Map<number, number>();
+
+  /** @param now milliseconds; the connection has just been accepted */
+  constructor(options: DbclientLinkOptions, now: number) {
+    const times = options.times ?? DBCLIENT_LINK_TIMES;
+    super(DBCLIENT_LINK_TABLE, "await_hello", "open", "closed", times, now, HANDSHAKE_FRAME_LENGTH);
+    this.#options = options;
+  }
+
+  /** The proxy's name, "" before HELLO. It is proven only in state open, and only if it has a key. */
+  get proxy(): string {
+    return this.#hello?.proxy ?? "";
+  }
+
+  /** Requests that wait for their answer. */
+  get outstanding(): number {
+    return this.#outstanding.size;
+  }
+
+  /** Answers an ISSUE: one result for each of its users, in their order. After the end of the link it does nothing. */
+  issued(id: number, algorithm: ChainAlgorithm, results: readonly WireIssueResult[]): void {
+    if (this.#answering(id, results.length)) this.send({ type: "ISSUED", id, algorithm, results });
+  }
+
+  /** Answers a VERIFY: one status for each of its answers, in their order. */
+  verified(id: number, statuses: readonly VerifyStatus[]): void {
+    if (this.#answering(id, statuses.length)) this.send({ type: "VERIFIED", id, statuses });
+  }
+
+  /** Refuses one request; the link stays open. */
+  refuse(id: number, code: ErrorName, text: string): void {
+    if (this.#answering(id)) this.send({ type: "ERROR", id, code, text });
+  }
+
+  /** Tells the proxy that credentials of these users are void. */
+  revoked(serial: number, users: readonly Identity[]): void {
+    if (!this.open) return;
+    for (let i = 0; i < users.length; i += MAX_ITEMS) {
+      this.send({ type: "REVOKED", id: 0, serial, users: users.slice(i, i + MAX_ITEMS) });
+    }
+  }
+
+  #answering(id: number, count?: number): boolean {
+    if (this.closed) return false;
+    const asked = this.#outstanding.get(id);
+    if (asked === undefined) throw new RangeError(`request ${id} is not outstanding`);
+    if (count !== undefined && count !== asked) {
+      throw new RangeError(`request ${id} takes ${asked} results, not ${count}`);
+    }
+    return this.#outstanding.delete(id);
+  }
+
+  protected override handle(frame: Frame, events: DbclientLinkEvent[]): void {
+    switch (frame.type) {
+      case "HELLO":
+        return this.#greet(frame);
+      case "AUTH":
+        return this.#authenticate(frame.proofs, events);
+      case "ISSUE":
+        this.#accept(frame.id, frame.users.length);
+        events.push({ event: "issue", id: frame.id, algorithm: frame.algorithm, users: frame.users });
+        return;
+      case "VERIFY":
+        this.#accept(frame.id, frame.answers.length);
+        events.push({ event: "verify", id: frame.id, answers: frame.answers });
+        return;
+      case "PING":
+        return this.send({ type: "PONG", id: frame.id });
+      case "ERROR":
+        return this.finish(events, { event: "closed", by: "peer", code: frame.code, text: frame.text });
+      default:
+        return;
+    }
+  }
+
+  #greet(hello: HelloFrame): void {
+    const { keysOf, sha256, random, n, ttl } = this.#options;
+    const keys = keysOf(hello.proxy);
+    if (keys === undefined) throw new WireError("unauthorized", "proxy name", "is not served here");
+    this.#hello = hello;
+    this.#keys = keys.slice(0, MAX_PROOFS);
+    const welcome: WelcomeFrame = {
+      type: "WELCOME",
+      id: 0,
+      random: random.bytes(HANDSHAKE_RANDOM_BYTES),
+      n,
+      ttl,
+      serial: this.#options.serial(),
+      // The count of proofs is under the MAC (in the length field), their bytes are not.
+      proofs: this.#keys.map(() => new Uint8Array(PROOF_BYTES)),
+    };
+    const proofs = this.#keys.map((key) =>
+      handshakeProof(sha256, key, "dbclient", hello, welcome, this.#keys.length)
+    );
+    this.#welcome = { ...welcome, proofs };
+    this.send(this.#welcome);
+  }
+
+  #authenticate(proofs: readonly Uint8Array[], events: DbclientLinkEvent[]): void {
+    const { sha256 } = this.#options;
+    if (this.#keys.length > 0) {
+      if (keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs) === undefined) {
+        throw new WireError("unauthorized", "proof", "is wrong or missing");
+      }
+    } else if (proofs.length > 0) {
+      throw new WireError("unauthorized", "proof", "none was asked for");
+    }
+    this.reader.maxLength = MAX_FRAME_LENGTH;
+    const since = this.#options.revokedSince(this.#hello!.serial);
+    const revoked = since !== "all" && since.length > MAX_ITEMS ? "all" : since;
+    this.send({ type: "READY", id: 0, serial: this.#options.serial(), revoked });
+    events.push({ event: "ready", proxy: this.#hello!.proxy });
+  }
+
+  #accept(id: number, count: number): void {
+    if (id === 0) throw new WireError("bad_value", "request id", "is 0");
+    if (this.#outstanding.has(id)) {
+      throw new WireError("bad_value", "request id", `${id} is outstanding already`);
+    }
+    this.#outstanding.set(id, count);
+  }
+
+  protected override ended(): void {
+    this.#outstanding.clear();
+  }
+}

@@ -1,0 +1,21 @@
+/** The DBclient protocol: docs/PROTOCOL.md §9. */
+export { WireError } from "./bytes.ts";
+export {
+  type ErrorName,
+  type FrameName,
+  type IssueErrorName,
+  type LinkTimes,
+  MAX_FRAME_LENGTH,
+  MAX_ITEMS,
+  MIN_KEY_BYTES,
+  PROTOCOL_VERSION,
+  TEXT_LIMIT,
+  type VerifyStatus,
+} from "./constants.ts";
+export * from "./frame.ts";
+export * from "./frame_reader.ts";
+export * from "./handshake.ts";
+export * from "./link.ts";
+export * from "./proxy_link.ts";
+export * from "./dbclient_link.ts";
+export * from "./link_key.ts";
