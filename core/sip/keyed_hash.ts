@@ -35,9 +35,9 @@ export class KeyedHash {
         at += 4;
       } else if (i === words) {
         m = length << 24;
-        if (at < end) m |= bytes[at]!;
-        if (at + 1 < end) m |= bytes[at + 1]! << 8;
-        if (at + 2 < end) m |= bytes[at + 2]! << 16;
+        if (at < end) m |= bytes[at];
+        if (at + 1 < end) m |= bytes[at + 1] << 8;
+        if (at + 2 < end) m |= bytes[at + 2] << 16;
       } else if (i === words + 1) {
         v2 ^= 0xff;
       }
@@ -59,5 +59,5 @@ export class KeyedHash {
 }
 
 function word(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+  return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
 }

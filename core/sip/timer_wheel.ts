@@ -76,7 +76,8 @@ export class TimerWheel {
 
   /** @param now the present time in milliseconds: where the wheel starts */
   constructor(now: number) {
-    this.#origin = now;
+    // A whole number, so that the ticks that nextDue names are met exactly.
+    this.#origin = Math.floor(now);
     for (let i = 0; i < LEVELS * SLOTS; i++) {
       const head = new Head();
       head.wheelNext = head;
@@ -135,7 +136,7 @@ export class TimerWheel {
           this.#refile(1, (tick >>> 8) & 0xff);
         }
         // No entry can be filed here meanwhile: a new one is at least one tick and at most 255 away on this level.
-        const head = this.#heads[tick & 0xff]!;
+        const head = this.#heads[tick & 0xff];
         for (let entry = head.wheelNext!; entry !== head; entry = head.wheelNext!) {
           this.#unlink(entry);
           this.#size--;
@@ -177,7 +178,7 @@ export class TimerWheel {
     const first = (slot + 1) & 0xff;
     for (let i = 0; i <= WORDS; i++) {
       const word = ((first >>> 5) + i) % WORDS;
-      let bits = this.#occupied[base + word]!;
+      let bits = this.#occupied[base + word];
       if (i === 0) bits &= -1 << (first & 31);
       // The last round sees the part of the first word that lies before `first`.
       if (i === WORDS) bits &= ~(-1 << (first & 31));
@@ -198,14 +199,14 @@ export class TimerWheel {
       const tick = delta <= HORIZON ? entry.wheelTick : this.#current + HORIZON;
       slot = 2 * SLOTS + ((tick >>> 16) & 0xff);
     }
-    const head = this.#heads[slot]!;
+    const head = this.#heads[slot];
     const last = head.wheelPrevious!;
     entry.wheelSlot = slot;
     entry.wheelNext = head;
     entry.wheelPrevious = last;
     last.wheelNext = entry;
     head.wheelPrevious = entry;
-    this.#occupied[slot >>> 5]! |= 1 << (slot & 31);
+    this.#occupied[slot >>> 5] |= 1 << (slot & 31);
   }
 
   #unlink(entry: TimerEntry): void {
@@ -216,7 +217,7 @@ export class TimerWheel {
     if (next === previous) {
       // Only the head is left.
       const slot = entry.wheelSlot;
-      this.#occupied[slot >>> 5]! &= ~(1 << (slot & 31));
+      this.#occupied[slot >>> 5] &= ~(1 << (slot & 31));
     }
     entry.wheelNext = undefined;
     entry.wheelPrevious = undefined;
@@ -225,7 +226,7 @@ export class TimerWheel {
 
   /** Files the entries of a higher slot again, now that they are nearer. */
   #refile(level: number, index: number): void {
-    const head = this.#heads[level * SLOTS + index]!;
+    const head = this.#heads[level * SLOTS + index];
     // What is put back into this very slot (it cannot happen within the horizon) would come behind `last`.
     const last = head.wheelPrevious!;
     if (last === head) return;

@@ -94,7 +94,7 @@ export function compileMachine(machine: Machine): CompiledMachine {
     }
     compiled.keepsTimers[from] = state.keeps === undefined ? 0 : 1;
     for (const message of state.holds) {
-      compiled.holds[from]! |= message === "request" ? HOLDS_REQUEST : HOLDS_ANSWER;
+      compiled.holds[from] |= message === "request" ? HOLDS_REQUEST : HOLDS_ANSWER;
     }
     for (const [name, transition] of Object.entries(state.on) as [string, Transition][]) {
       for (const eventName of expandEvent(name)) {
@@ -105,6 +105,10 @@ export function compileMachine(machine: Machine): CompiledMachine {
         if (next !== "Terminated" && machine.states[next] === undefined) fault(`no state ${next}`);
         compiled.next[cell] = stateNumber(next);
         if (transition.actions.length > ACTIONS_PER_EVENT) fault(`too many actions on ${eventName}`);
+        // The user is told last, since it may end the transaction then.
+        if (transition.actions.slice(0, -1).some((action) => action.endsWith("to user"))) {
+          fault(`an action after the user was told of ${eventName}`);
+        }
         transition.actions.forEach((action, i) => {
           compiled.actions[cell * ACTIONS_PER_EVENT + i] = actionNumber(action);
         });

@@ -1,0 +1,32 @@
+/** Options and figures of the transaction layer. */
+import type { Random } from "../random.ts";
+import type { Address } from "./address.ts";
+import type { SipTimers } from "./timers.ts";
+
+/** How a layer is set up. */
+export interface TransactionOptions {
+  /** The time at which it begins, in milliseconds of the clock that all later calls use. */
+  readonly now: number;
+  /** For the salt of the hash table. */
+  readonly random: Random;
+  /** RFC values by default; see {@linkcode sipTimers}. */
+  readonly timers?: SipTimers;
+  /** Whether messages to and from this address go over TCP, TLS or another reliable transport. Default: never. */
+  readonly reliable?: (address: Address) => boolean;
+  /** Most transactions at one time. Default 500,000. */
+  readonly maxTransactions?: number;
+  /**
+   * When the layer answers an INVITE with 100 (Trying) by itself. "after 200 ms" (default) is for user agents (§17.2.1);
+   * "immediate" for proxies that forward at once; "never" leaves it to {@linkcode TransactionLayer.sendTrying}, for proxies
+   * that may answer with a challenge first.
+   */
+  readonly trying?: "immediate" | "after 200 ms" | "never";
+}
+
+/** How many transactions of each kind live. */
+export interface TransactionCounts {
+  readonly inviteClient: number;
+  readonly nonInviteClient: number;
+  readonly inviteServer: number;
+  readonly nonInviteServer: number;
+}
