@@ -1,0 +1,6 @@
+/** Sockets and clocks: what the programs use to run the pure parts of core/. Importing it does no I/O. */
+export * from "./address_table.ts";
+export * from "./clock_io.ts";
+export * from "./datagram.ts";
+export * from "./datagram_io.ts";
+export * from "./dbclient_link_io.ts";
