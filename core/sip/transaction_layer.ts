@@ -1,10 +1,11 @@
 /** The transaction layer (RFC 3261 §17): matches messages to transactions and is the door for their user. Sans-I/O. */
 import type { Address } from "./address.ts";
+import { skipToken, SP } from "./ascii.ts";
 import { KeyedHash } from "./keyed_hash.ts";
 import { SipMessage } from "./message.ts";
 import { methodAt } from "./method.ts";
 import { responseAddress } from "./response_address.ts";
-import { type SipTimers, sipTimers } from "./timers.ts";
+import { sipTimers } from "./timers.ts";
 import type { TimerWheel } from "./timer_wheel.ts";
 import {
   type ClientTransaction,
@@ -66,6 +67,11 @@ export class TransactionLayer {
   /** All live transactions. */
   get size(): number {
     return this.#run.index.size;
+  }
+
+  /** How many copies of messages are kept for retransmission and the like. */
+  get slotsInUse(): number {
+    return this.#run.store.inUse;
   }
 
   /** Live transactions by kind. */
@@ -184,9 +190,9 @@ export class TransactionLayer {
     now: number,
     context: unknown = undefined,
   ): ClientTransaction | undefined {
-    let space = start;
-    while (space < end && buffer[space] > 0x20) space++;
-    const method = methodAt(buffer, start, space);
+    const methodEnd = skipToken(buffer, start, end);
+    if (buffer[methodEnd] !== SP) throw new TypeError("not a SIP request");
+    const method = methodAt(buffer, start, methodEnd);
     let via: ViaView | undefined = this.#via;
     if (!readLeadingVia(buffer, start, end, via)) {
       this.#scratch.parse(buffer, start, end);
