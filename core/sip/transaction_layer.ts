@@ -36,7 +36,43 @@ const GIVEN_300_699 = eventNumber("300-699 from user");
 const CALLING = stateNumber("Calling");
 const PROCEEDING = stateNumber("Proceeding");
 
-/** All transactions of one element. */
+/**
+ * All transactions of one element.
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from "../random.ts";
+ * import { SipMessage } from "./message.ts";
+ * import { TransactionLayer } from "./transaction_layer.ts";
+ * import { response } from "./write.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sent: string[] = [];
+ * const nothing = () => {};
+ * const layer = new TransactionLayer(
+ *   { now: 0, random: seededRandom(1) },
+ *   (buffer, start, end) => void sent.push(new TextDecoder().decode(buffer.subarray(start, start + 14))),
+ *   {
+ *     request(message, transaction, _from, now) {
+ *       const bytes = response(message, 200, "OK", { toTag: "1" });
+ *       if (transaction !== undefined) layer.respond(transaction, bytes, 0, bytes.length, now);
+ *     },
+ *     cancel: nothing, response: nothing, timeout: nothing, transportError: nothing, terminated: nothing, overloaded: nothing,
+ *   },
+ * );
+ * const bytes = new TextEncoder().encode(
+ *   "BYE sip:b@b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=1\r\n" +
+ *     "Call-ID: 1\r\nCSeq: 2 BYE\r\n\r\n",
+ * );
+ * const message = new SipMessage();
+ * message.parse(bytes, 0, bytes.length);
+ * layer.receive(message, { host: "192.0.2.1", port: 5060 }, 0);
+ * layer.receive(message, { host: "192.0.2.1", port: 5060 }, 500); // The same again: answered without the user.
+ * assertEquals(sent, ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
+ * layer.advance(32_000); // Timer J
+ * assertEquals(layer.size, 0);
+ * ```
+ */
 export class TransactionLayer {
   /** For timers of the user's own, such as Timer C; `advance` drives it. */
   readonly wheel: TimerWheel;
