@@ -1,0 +1,233 @@
+/** The command line of DBclient: its flags, and what they mean together. */
+import {
+  CHAIN_ALGORITHMS,
+  type ChainAlgorithm,
+  type FlagTable,
+  type FlagValues,
+  HASH_CHOICES,
+  UsageError,
+} from "../mod.ts";
+
+/** Flags of the server. The names of one letter are those of the original DBclient. */
+export const SERVER_FLAGS = {
+  n: {
+    type: "integer",
+    alias: ["chain"],
+    default: 10,
+    min: 1,
+    max: 65535,
+    unit: "links",
+    help: "chain length",
+  },
+  p: {
+    type: "integer",
+    alias: ["port"],
+    default: 19760,
+    min: 0,
+    max: 65535,
+    help: "TCP port for proxies; 0: any free one",
+  },
+  h: {
+    type: "list",
+    alias: ["host"],
+    value: "ADDRESS",
+    help:
+      "with SQLite: address to listen on (default 127.0.0.1); with -d: address of the database, as --db_host",
+  },
+  listen: {
+    type: "text",
+    value: "ADDRESS",
+    help: "address to listen on, with either database; default 127.0.0.1",
+  },
+  d: {
+    type: "text",
+    alias: ["database"],
+    value: "NAME",
+    help: "MySQL or MariaDB database with the subscriber table",
+  },
+  u: { type: "text", alias: ["user"], value: "NAME", default: "opensips", help: "database user" },
+  P: {
+    type: "text",
+    alias: ["password"],
+    value: "PASSWORD",
+    secret: true,
+    env: "PROXYCHAIN_DB_PASSWORD",
+    help: "database password; here it shows in ps, so better --password_file or the environment",
+  },
+  password_file: { type: "text", value: "FILE", help: "file with the database password on its first line" },
+  db_host: { type: "list", value: "ADDRESS[:PORT]", help: "address of the database; default 127.0.0.1" },
+  db_port: { type: "integer", default: 3306, min: 1, max: 65535, help: "TCP port of the database" },
+  db: {
+    type: "text",
+    value: "sqlite:FILE",
+    default: "sqlite:proxychain.db",
+    help: "embedded database, made on first use; or mysql://USER@ADDRESS:PORT/NAME in place of -u -h -d",
+  },
+  ttl: {
+    type: "integer",
+    default: 3600,
+    min: 1,
+    max: 0xffffffff,
+    unit: "s",
+    help: "time to live of credentials",
+  },
+  algorithms: { type: "list", value: "NAME", default: CHAIN_ALGORITHMS, help: "algorithms that are issued" },
+  hash: {
+    type: "choice",
+    choices: HASH_CHOICES,
+    default: "auto",
+    env: "PROXYCHAIN_HASH",
+    help: "hash backend",
+  },
+  key_file: {
+    type: "text",
+    value: "FILE",
+    help: "pre-shared key of proxies and DBclient: 16 bytes or more, or 32 hexadecimal digits or more; " +
+      "or in environment PROXYCHAIN_KEY",
+  },
+  issuer_secret_file: {
+    type: "text",
+    value: "FILE",
+    help:
+      "secret for decoys, made on first use; default: inside the SQLite file, else dbclient_issuer_secret",
+  },
+  max_connections: { type: "integer", default: 1024, min: 1, max: 100000, help: "proxies connected at once" },
+  stats_file: {
+    type: "text",
+    value: "FILE",
+    help: "write counters there as JSON, each second and at the end",
+  },
+} as const satisfies FlagTable;
+
+/** Flags of `users`. */
+export const USERS_FLAGS = {
+  db: SERVER_FLAGS.db,
+  realm: { type: "text", value: "REALM", help: "list: this realm alone" },
+  json: { type: "boolean", help: "list: one JSON object per line" },
+  replace: { type: "boolean", help: "add, import: overwrite users that exist" },
+  store_plain: { type: "boolean", help: "add, import: store the plain password too" },
+  password_file: {
+    type: "text",
+    value: "FILE",
+    help: "add: file with the user's password on its first line",
+  },
+  P: {
+    type: "text",
+    alias: ["password"],
+    value: "PASSWORD",
+    secret: true,
+    env: "PROXYCHAIN_USER_PASSWORD",
+    help:
+      "add: the user's password; here it shows in ps, so better --password_file, the environment or the prompt",
+  },
+  hash: SERVER_FLAGS.hash,
+} as const satisfies FlagTable;
+
+/** Which database, without its password. */
+export type DatabaseChoice =
+  | { readonly kind: "sqlite"; readonly path: string }
+  | {
+    readonly kind: "mysql";
+    readonly hosts: readonly { readonly host: string; readonly port: number }[];
+    readonly database: string;
+    readonly user: string;
+    /** In a mysql: URL. */
+    readonly password?: string;
+  };
+
+/** Splits ADDRESS, ADDRESS:PORT or [IPV6]:PORT. */
+function hostPort(label: string, text: string, port: number): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ??
+    (/^[0-9a-fA-F:.]+$/.test(text) ? [text, text] : undefined);
+  const chosen = match?.[3] === undefined ? port : Number(match[3]);
+  if (!match || chosen < 1 || chosen > 65535) {
+    throw new UsageError(`${label}: ${JSON.stringify(text)} is no ADDRESS or ADDRESS:PORT`);
+  }
+  return { host: (match[1] ?? match[2])!, port: chosen };
+}
+
+function mysqlUrl(text: string): DatabaseChoice {
+  const wrong = new UsageError("--db: a MySQL database is written mysql://USER@ADDRESS:PORT/NAME");
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw wrong;
+  }
+  const database = decodeURIComponent(url.pathname.slice(1));
+  if (url.hostname === "" || url.username === "" || database === "" || database.includes("/")) throw wrong;
+  return {
+    kind: "mysql",
+    hosts: [{ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 3306) }],
+    database,
+    user: decodeURIComponent(url.username),
+    ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
+  };
+}
+
+/** The file of `--db sqlite:FILE`. */
+export function sqlitePath(db: string): string {
+  const path = db.startsWith("sqlite:") ? db.slice("sqlite:".length) : "";
+  if (path === "") throw new UsageError(`--db: ${JSON.stringify(db)} is not allowed; it takes sqlite:FILE`);
+  return path;
+}
+
+/** Whether an address can be reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** What the server's flags mean together. */
+export interface ServerChoice {
+  readonly listen: string;
+  readonly database: DatabaseChoice;
+  readonly algorithms: readonly ChainAlgorithm[];
+}
+
+/**
+ * Reads the flags that depend on each other.
+ *
+ * @throws {UsageError} for a contradiction, and for an address off loopback: that needs TLS, which is not there yet
+ */
+export function chooseServer(
+  values: FlagValues<typeof SERVER_FLAGS>,
+  given: ReadonlySet<string>,
+): ServerChoice {
+  const isUrl = /^(mysql|mariadb):/.test(values.db);
+  if (values.d !== undefined && given.has("db")) {
+    throw new UsageError("-d and --db both name a database; it takes one of them");
+  }
+  const mysql = values.d !== undefined || isUrl;
+  if (!mysql && (values.db_host !== undefined || given.has("db_port"))) {
+    throw new UsageError("--db_host and --db_port need a MySQL database: -d NAME");
+  }
+  if (values.db_host !== undefined && values.h !== undefined && mysql && !isUrl) {
+    throw new UsageError("-h and --db_host both name the database's address; it takes one of them");
+  }
+  if (!mysql && values.h !== undefined && values.h.length !== 1) {
+    throw new UsageError("-h: it takes one address to listen on");
+  }
+  const listen = values.listen ?? (mysql ? undefined : values.h?.[0]) ?? "127.0.0.1";
+  if (!isLoopback(listen)) {
+    throw new UsageError(
+      `${listen} is not a loopback address: that needs TLS and a key, and this version has no TLS yet; ` +
+        "it takes 127.0.0.1, ::1 or localhost (reach it from elsewhere through a tunnel)",
+    );
+  }
+  const hosts = (values.db_host ?? values.h ?? ["127.0.0.1"]).map((text) =>
+    hostPort(values.db_host === undefined ? "-h" : "--db_host", text, values.db_port)
+  );
+  const database: DatabaseChoice = isUrl
+    ? mysqlUrl(values.db)
+    : values.d !== undefined
+    ? { kind: "mysql", hosts, database: values.d, user: values.u }
+    : { kind: "sqlite", path: sqlitePath(values.db) };
+  for (const name of values.algorithms) {
+    if (!CHAIN_ALGORITHMS.includes(name as ChainAlgorithm)) {
+      throw new UsageError(
+        `--algorithms: ${JSON.stringify(name)} is not allowed; it takes ${CHAIN_ALGORITHMS.join(", ")}`,
+      );
+    }
+  }
+  return { listen, database, algorithms: values.algorithms as ChainAlgorithm[] };
+}
