@@ -3,7 +3,7 @@
  * no exceptions; every byte is looked at a bounded number of times.
  */
 import { COLON, CR, isLws, LF, SP, TAB, TOKEN } from "./ascii.ts";
-import { HEADER_IDS, headerIdAt } from "./header.ts";
+import { HEADER_IDS, headerForm, headerIdAt } from "./header.ts";
 
 /** More header lines than this in one message is a named problem. Our own bound; RFC 3261 sets none. */
 export const MAX_HEADERS = 128;
@@ -13,6 +13,8 @@ export type ScanFault = "none" | "no_end" | "malformed_line" | "too_many_headers
 
 /** Offsets per header line: name start (which is the line's start), name end, value start, value end, line end. */
 const STRIDE = 5;
+
+const SINGLE = Uint8Array.from({ length: HEADER_IDS }, (_, id) => headerForm(id) === "single" ? 1 : 0);
 
 /** Where the header fields of one message are. Reusable. */
 export class HeaderIndex {
@@ -24,6 +26,8 @@ export class HeaderIndex {
   bodyStart = 0;
   /** The line that is malformed, with fault "malformed_line". */
   faultAt = -1;
+  /** Whether a field that may stand only once stands in more than one line: seldom, and then to be looked into. */
+  repeats = false;
   readonly ids: Uint8Array;
   readonly offsets: Int32Array;
   readonly first: Int16Array;
@@ -59,6 +63,7 @@ export class HeaderIndex {
     const capacity = ids.length;
     first.fill(-1);
     this.faultAt = -1;
+    this.repeats = false;
     let count = 0;
     let fault: ScanFault = "none";
     // Below, indexOf may only be asked where it finds something before `end`: the buffer may go on for megabytes.
@@ -107,6 +112,7 @@ export class HeaderIndex {
       while (valueEnd > valueStart && isLws(buffer[valueEnd - 1])) valueEnd--;
       const id = headerIdAt(buffer, at, nameEnd);
       if (first[id] < 0) first[id] = count;
+      else if (SINGLE[id] === 1) this.repeats = true;
       ids[count] = id;
       const o = count * STRIDE;
       offsets[o] = at;

@@ -14,10 +14,10 @@ const MAX_MAX_FORWARDS = 255;
 /** Offsets are 31-bit numbers; no datagram or framed message comes near. */
 const MAX_CONTENT_LENGTH = 2 ** 31 - 1;
 
-/** Fields that must stand exactly once (RFC 3261 §8.1.1; table 2 and 3). */
-const ONCE: readonly HeaderId[] = [HeaderId.CALL_ID, HeaderId.CSEQ, HeaderId.FROM, HeaderId.TO];
-/** Fields that may be missing, but not repeated: a repeat could be read in two ways. */
-const AT_MOST_ONCE: readonly HeaderId[] = [HeaderId.MAX_FORWARDS, HeaderId.CONTENT_LENGTH];
+/** Fields that every message has (RFC 3261 §8.1.1); a request may lack Max-Forwards (§16.6 step 3). Via comes before. */
+const MANDATORY: readonly HeaderId[] = [HeaderId.CALL_ID, HeaderId.CSEQ, HeaderId.FROM, HeaderId.TO];
+/** Fields that must not be repeated, since they could then be read in two ways. */
+const NEVER_REPEATED: readonly HeaderId[] = [...MANDATORY, HeaderId.MAX_FORWARDS, HeaderId.CONTENT_LENGTH];
 
 /**
  * Reads the fields that every receiver needs and says what is wrong with the message, first of all whether it can be
@@ -73,15 +73,10 @@ function scanProblem(fault: ScanFault): Problem | undefined {
 
 function readFields(message: SipMessage, end: number): Problem | undefined {
   let found: Problem | undefined;
-  for (let i = 0; i < ONCE.length; i++) {
-    const at = message.first(ONCE[i]);
-    if (at < 0) found ??= bad(ONCE[i], "is missing");
-    else if (message.next(at) >= 0) found ??= bad(ONCE[i], "is there more than once");
+  for (let i = 0; i < MANDATORY.length; i++) {
+    if (message.first(MANDATORY[i]) < 0) found ??= bad(MANDATORY[i], "is missing");
   }
-  for (let i = 0; i < AT_MOST_ONCE.length; i++) {
-    const at = message.first(AT_MOST_ONCE[i]);
-    if (at >= 0 && message.next(at) >= 0) found ??= bad(AT_MOST_ONCE[i], "is there more than once");
-  }
+  if (message.index.repeats) found ??= findRepeat(message);
   const callId = message.first(HeaderId.CALL_ID);
   if (callId >= 0 && !isWord(message, callId)) found ??= bad(HeaderId.CALL_ID, "is malformed");
   if (!readAddress(message, HeaderId.FROM)) found ??= bad(HeaderId.FROM, "is malformed");
@@ -95,6 +90,14 @@ function readFields(message: SipMessage, end: number): Problem | undefined {
     found ??= bad(HeaderId.MAX_FORWARDS, "is not a number from 0 to 255");
   }
   return readContentLength(message, end, found);
+}
+
+function findRepeat(message: SipMessage): Problem | undefined {
+  for (const id of NEVER_REPEATED) {
+    const at = message.first(id);
+    if (at >= 0 && message.next(at) >= 0) return bad(id, "is there more than once");
+  }
+  return undefined;
 }
 
 function readContentLength(
