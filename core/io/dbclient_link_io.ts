@@ -292,7 +292,7 @@ export class DbclientConnection {
       name: this.#options.name ?? "proxy",
       keys: this.#options.keys ?? [],
       sha256: this.#options.sha256,
-      random,
+      random: systemRandom,
       serial: this.#serial,
     }, now());
     this.#link = link;
