@@ -51,7 +51,7 @@ export function encodeTextInto(text: string, out: Uint8Array, offset: number): n
 
 /** Space, tab, CR or LF: what may stand inside a folded header value between two parts. */
 export function isLws(c: number): boolean {
-  return c === SP || c === TAB || c === CR || c === LF;
+  return c <= SP && (c === SP || c === TAB || c === CR || c === LF);
 }
 
 /** The first offset at or after `at` that is not white space, at most `end`. */

@@ -13,6 +13,7 @@ import {
   SEMI,
   skipLws,
   skipToken,
+  SP,
   trimEnd,
 } from "./ascii.ts";
 import { parseUri, type SipUri } from "./uri.ts";
@@ -57,17 +58,19 @@ export class NameAddrView {
       if (at >= limit || buffer[at] !== LESS) return false;
     } else {
       // Tokens before "<", or a bare addr-spec; a display name that should have been quoted is let through.
-      while (at < limit && buffer[at] !== LESS && buffer[at] !== SEMI && buffer[at] !== COMMA) {
-        if (buffer[at] === DQUOTE) return false;
-        at++;
+      for (; at < limit; at++) {
+        const c = buffer[at];
+        if (c === LESS || c === SEMI || c === COMMA) break;
+        if (c === DQUOTE) return false;
       }
       if (at >= limit || buffer[at] !== LESS) return this.#addrSpec(start, at, limit);
       this.displayEnd = trimEnd(buffer, start, at);
     }
     this.uriStart = ++at;
-    while (at < limit && buffer[at] !== GREATER) {
-      if (buffer[at] === LESS || isLws(buffer[at])) return false;
-      at++;
+    for (; at < limit; at++) {
+      const c = buffer[at];
+      if (c === GREATER) break;
+      if (c <= SP || c === LESS) return false;
     }
     if (at >= limit || at === this.uriStart) return false;
     this.uriEnd = at;

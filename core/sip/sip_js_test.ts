@@ -1,6 +1,6 @@
+// deno-lint-ignore-file no-explicit-any
 /** sip.js 0.21.2 as a second opinion: on messages that it reads rightly, both parsers must see the same. */
 import { assert, assertEquals } from "@std/assert";
-// deno-lint-ignore-file no-explicit-any
 import { Parser } from "sip.js/lib/core/messages/parser.js";
 import { type Random, seededRandom } from "../random.ts";
 import { HeaderId } from "./header.ts";
