@@ -1,3 +1,4 @@
 /** Command lines of the programs. */
 export * from "./flags.ts";
 export * from "./nearest.ts";
+export * from "./config.ts";

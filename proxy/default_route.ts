@@ -1,0 +1,106 @@
+/**
+ * The route that is used without `--route`: what the example configuration of the original did. Authenticate the chosen
+ * methods, record-route, relay to the next hop.
+ */
+import type { RouteActions, RouteFunction, RouteRequest } from "./route.ts";
+
+/** Which authentication is asked for: `--auth`. */
+export type AuthMode = "pc" | "digest" | "both" | "none";
+
+/** What the default route needs to know. */
+export interface DefaultRouteOptions {
+  readonly auth: AuthMode;
+  /** Methods that are authenticated: INVITE when it begins a dialog, all others always. */
+  readonly methods: ReadonlySet<string>;
+  readonly recordRoute: boolean;
+  /** What happens to a request to be authenticated whose From is of a domain that is not served. */
+  readonly foreignFrom: "reject" | "relay";
+}
+
+/** Methods that begin a dialog, so that the proxy stays on the way (RFC 3261 §16.6 step 4; RFC 6665; RFC 3515). */
+const DIALOG_METHODS: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER"]);
+
+/** Makes the default route. */
+export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
+  const { methods, auth, foreignFrom } = options;
+  return (request, proxy) => {
+    const routed = proxy.loose_route();
+    if (request.method === "ACK") return onward(request, proxy, routed, options);
+    if (request.method === "OPTIONS" && request.isForUs && !routed && isForProxyItself(request)) {
+      return proxy.reply(200);
+    }
+    const inDialog = request.hasToTag && (routed || request.method !== "INVITE");
+    const asked = auth !== "none" && methods.has(request.method) &&
+      !(inDialog && request.method === "INVITE");
+    if (!asked) return onward(request, proxy, routed, options);
+    if (request.realm === undefined) {
+      if (foreignFrom === "relay") return onward(request, proxy, routed, options);
+      return proxy.reply(403, "Forbidden (From is not of a domain served here)");
+    }
+    return authenticate(request, proxy, request.realm, routed, options);
+  };
+}
+
+/** A Request-URI without a user names the proxy, not somebody behind it. */
+function isForProxyItself({ message }: RouteRequest): boolean {
+  return !message.requestUri.includes("@");
+}
+
+function authenticate(
+  request: RouteRequest,
+  proxy: RouteActions,
+  realm: string,
+  routed: boolean,
+  options: DefaultRouteOptions,
+): void | Promise<void> {
+  const register = request.method === "REGISTER";
+  if (options.auth === "pc" || (options.auth === "both" && !proxy.has_digest_answer(realm, register))) {
+    const verdict = register
+      ? proxy.www_authorize_pc(realm, "subscriber")
+      : proxy.proxy_authorize_pc(realm, "subscriber");
+    if (verdict === "ok") {
+      proxy.consume_credentials();
+      return onward(request, proxy, routed, options);
+    }
+    if (options.auth === "both" && verdict === "no_credentials") return proxy.challenge_both(realm, register);
+    return register ? proxy.www_challenge_pc(realm, 0) : proxy.proxy_challenge_pc(realm, 0);
+  }
+  return authenticateDigest(request, proxy, realm, routed, options);
+}
+
+async function authenticateDigest(
+  request: RouteRequest,
+  proxy: RouteActions,
+  realm: string,
+  routed: boolean,
+  options: DefaultRouteOptions,
+): Promise<void> {
+  const register = request.method === "REGISTER";
+  const verdict =
+    await (register ? proxy.www_authorize(realm, "subscriber") : proxy.proxy_authorize(realm, "subscriber"));
+  if (verdict === "ok") {
+    proxy.consume_credentials();
+    return onward(request, proxy, routed, options);
+  }
+  if (options.auth === "both") return proxy.challenge_both(realm, register);
+  return register ? proxy.www_challenge(realm, 1) : proxy.proxy_challenge(realm, 1);
+}
+
+function onward(
+  request: RouteRequest,
+  proxy: RouteActions,
+  routed: boolean,
+  options: DefaultRouteOptions,
+): void {
+  const { method, hasToTag, isForUs } = request;
+  if (routed) {
+    if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
+    return isForUs && !hasToTag ? proxy.relay_to_next_hop() : proxy.relay();
+  }
+  if (hasToTag && !isForUs) {
+    // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS).
+    return method === "ACK" ? proxy.drop() : proxy.reply(404, "Not Here");
+  }
+  if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
+  return proxy.relay_to_next_hop();
+}

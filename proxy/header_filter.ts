@@ -1,0 +1,59 @@
+/**
+ * Which authentication headers of a forwarded message are this proxy's own business, and go (docs/PROTOCOL.md §6, §7):
+ * answers from requests, challenges and confirmations from responses.
+ */
+import {
+  authParam,
+  HeaderId,
+  isDigest,
+  parseAuthAt,
+  type Patch,
+  PC_SCHEME,
+  type SipMessage,
+} from "../mod.ts";
+
+const ANSWERS = [HeaderId.PROXY_AUTHORIZATION, HeaderId.AUTHORIZATION];
+const ASSERTIONS = [
+  HeaderId.PROXY_AUTHENTICATE,
+  HeaderId.WWW_AUTHENTICATE,
+  HeaderId.PROXY_AUTHENTICATION_INFO,
+  HeaderId.AUTHENTICATION_INFO,
+];
+
+/** Removes header lines of a message that belong to a served realm. */
+function removeLines(
+  patch: Patch,
+  ids: readonly HeaderId[],
+  realms: ReadonlySet<string>,
+  digestToo: boolean,
+): void {
+  const { message } = patch;
+  for (const id of ids) {
+    for (let i = message.first(id); i >= 0; i = message.next(i)) {
+      const header = parseAuthAt(message.buffer, message.valueStart(i), message.valueEnd(i));
+      const wanted = header.scheme.toUpperCase() === PC_SCHEME || (digestToo && isDigest(header));
+      const realm = authParam(header, "realm");
+      // One that breaks off before its realm is nobody's: it goes, rather than leak a token.
+      if (wanted && (realm === undefined ? header.error !== undefined : realms.has(realm))) {
+        patch.removeLine(i);
+      }
+    }
+  }
+}
+
+/**
+ * Takes the answers for served realms out of a request: PC always, Digest when it was accepted and is to be consumed.
+ */
+export function removeAnswers(patch: Patch, realms: ReadonlySet<string>, digestToo: boolean): void {
+  removeLines(patch, ANSWERS, realms, digestToo);
+}
+
+/** Takes PC challenges and confirmations for served realms out of a response. */
+export function removeAssertions(patch: Patch, realms: ReadonlySet<string>): void {
+  removeLines(patch, ASSERTIONS, realms, false);
+}
+
+/** Whether a message has any header that {@linkcode removeAssertions} looks at: most responses have none. */
+export function hasAssertions(message: SipMessage): boolean {
+  return ASSERTIONS.some((id) => message.first(id) >= 0);
+}

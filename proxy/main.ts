@@ -1,0 +1,137 @@
+/** `deno task proxy`: a SIP proxy that authenticates with hash chains or Digest. */
+import {
+  formatAddress,
+  formatHelp,
+  loadHashBackend,
+  mergeConfig,
+  parseFlags,
+  parseLinkKey,
+  UsageError,
+} from "../mod.ts";
+import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
+import { RunningProxy } from "./proxy_io.ts";
+import type { RouteFunction } from "./route.ts";
+import { readSettings } from "./settings.ts";
+
+const USAGE = `usage: deno task proxy [flags]
+
+A stateful SIP proxy (UDP) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
+Example: deno task proxy --listen udp:127.0.0.1:5060 --realm example.com --dbclient_addr 127.0.0.1 \\
+           --dbclient_port 19760 --next_hop sip:127.0.0.1:5080 --auth pc`;
+
+/** How often the statistics file is written, ms. */
+const STATS_MS = 1000;
+
+/** An error that ends the program with one line on standard error. */
+class Fatal extends Error {}
+
+function say(line: string): void {
+  console.error(`proxy: ${line}`);
+}
+
+function log(event: string, fields: Readonly<Record<string, string | number>>): void {
+  const texts = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  say([event, ...texts].join(" "));
+}
+
+/** A file's text, or a Fatal that says why not. */
+function readText(path: string, what: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound
+      ? "no such file"
+      : (error as Error).message.split("\n")[0];
+    throw new Fatal(`${what} ${path}: ${reason}`);
+  }
+}
+
+function readValues(): ProxyValues | undefined {
+  const flags = parseFlags(PROXY_FLAGS, Deno.args, (name) => Deno.env.get(name));
+  if (flags.help) {
+    console.log(formatHelp(USAGE, PROXY_FLAGS));
+    return undefined;
+  }
+  if (flags.positional.length > 0) {
+    throw new UsageError(
+      `unexpected argument ${JSON.stringify(flags.positional[0])}; --help names every flag`,
+    );
+  }
+  const { config } = flags.values;
+  return config === undefined
+    ? flags.values
+    : mergeConfig(PROXY_FLAGS, flags, config, readText(config, "--config"));
+}
+
+/** The key shared with DBclient; never part of an error text. */
+function readKeys(values: ProxyValues): Uint8Array[] {
+  const text = values.key_file === undefined
+    ? Deno.env.get("PROXYCHAIN_KEY")
+    : readText(values.key_file, "--key_file");
+  if (text === undefined || text === "") return [];
+  try {
+    return [parseLinkKey(text.trim())];
+  } catch (error) {
+    throw new Fatal(`${values.key_file ?? "PROXYCHAIN_KEY"}: ${(error as Error).message}`);
+  }
+}
+
+/** Loads the module of `--route`. */
+async function loadRoute(path: string): Promise<RouteFunction> {
+  readText(path, "--route");
+  let module: { default?: unknown };
+  try {
+    module = await import(new URL(path, `file://${Deno.cwd()}/`).href);
+  } catch (error) {
+    throw new Fatal(`--route ${path}: ${(error as Error).message.split("\n")[0]}`);
+  }
+  if (typeof module.default !== "function") {
+    throw new Fatal(`--route ${path}: its default export is not a function (request, proxy) => …`);
+  }
+  return module.default as RouteFunction;
+}
+
+function writeStatistics(path: string, statistics: Record<string, number>): void {
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  Deno.writeTextFileSync(temporary, JSON.stringify(statistics));
+  Deno.renameSync(temporary, path);
+}
+
+async function run(values: ProxyValues): Promise<void> {
+  const settings = readSettings(values);
+  const keys = readKeys(values);
+  const { backend: hashes, warning } = await loadHashBackend(values.hash);
+  if (warning !== undefined) say(warning);
+  const route = values.route === undefined ? undefined : await loadRoute(values.route);
+  const proxy = await RunningProxy.start({ values, settings, hashes, keys, route, log }).catch((error) => {
+    throw new Fatal((error as Error).message.split("\n")[0]);
+  });
+  const { stats_file } = values;
+  const statsTimer = stats_file === undefined
+    ? undefined
+    : setInterval(() => writeStatistics(stats_file, proxy.statistics()), STATS_MS);
+  const end = new Promise<void>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
+  });
+  const listening = proxy.listening.map((address) => `udp:${formatAddress(address)}`).join(", ");
+  say(
+    `ready on ${listening}, realm ${values.realm.join(", ") || "none"}, auth ${settings.auth}, ` +
+      `dbclient ${formatAddress({ host: values.dbclient_addr, port: values.dbclient_port })}, ${hashes.name}`,
+  );
+  await end;
+  clearInterval(statsTimer);
+  if (stats_file !== undefined) writeStatistics(stats_file, proxy.statistics());
+  await proxy.close();
+  Deno.exit(0);
+}
+
+if (import.meta.main) {
+  try {
+    const values = readValues();
+    if (values !== undefined) await run(values);
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof Fatal)) throw error;
+    say(error.message);
+    Deno.exit(error instanceof UsageError ? 2 : 1);
+  }
+}

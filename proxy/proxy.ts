@@ -1,0 +1,127 @@
+/** Puts the parts of a proxy together: sans-I/O, for the program and for simulations alike. */
+import {
+  type Address,
+  type ChainAlgorithm,
+  DEFAULT_VERIFIER_POLICY,
+  type HashBackend,
+  type Identity,
+  OPAQUE_BYTES,
+  toHex,
+} from "../mod.ts";
+import { CredentialCache } from "./credential_cache.ts";
+import { CredentialSource, type IssueService } from "./credential_source.ts";
+import { defaultRoute } from "./default_route.ts";
+import { DigestAuthenticator, type VerifyService } from "./digest_authenticator.ts";
+import { MissLimiter } from "./miss_limiter.ts";
+import type { ProxyValues } from "./options.ts";
+import { PcAuthenticator } from "./pc_authenticator.ts";
+import { ProxyCore, type ProxyEnvironment } from "./proxy_core.ts";
+import type { RouteFunction } from "./route.ts";
+import type { Settings } from "./settings.ts";
+
+/** A proxy without its sockets and clocks. */
+export class Proxy {
+  readonly cache: CredentialCache;
+  readonly source: CredentialSource;
+  readonly digest: DigestAuthenticator;
+  readonly core: ProxyCore;
+
+  /**
+   * @param service the way to DBclient
+   * @param route undefined for the default route
+   */
+  constructor(
+    values: ProxyValues,
+    settings: Settings,
+    hashes: HashBackend,
+    environment: ProxyEnvironment,
+    service: IssueService & VerifyService,
+    route?: RouteFunction,
+  ) {
+    const { random } = environment;
+    const { aliases } = settings;
+    const algorithm: ChainAlgorithm = values.algorithm;
+    this.cache = new CredentialCache(values.max_users);
+    this.source = new CredentialSource(this.cache, service, hashes, {
+      algorithm,
+      prefetching: values.prefetching,
+      prefetchDelayMs: values.prefetch_delay * 1000,
+      lowWater: values.low_water,
+    });
+    const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
+    const pc = new PcAuthenticator(this.cache, this.source, misses, {
+      opaque: toHex(random.bytes(OPAQUE_BYTES)),
+      authInt: values.auth_int,
+      policy: { ...DEFAULT_VERIFIER_POLICY, maxSkip: values.max_skip, reorderMs: values.reorder_ms },
+      checkFrom: values.check_from,
+      aliases,
+    });
+    this.digest = new DigestAuthenticator(hashes, random, service, {
+      realms: values.realm,
+      algorithms: settings.digestAlgorithms,
+      nonceLifetimeMs: values.nonce_expire * 1000,
+      nonceKey: random.bytes(32),
+      checkFrom: values.check_from,
+      aliases,
+    });
+    this.core = new ProxyCore(
+      {
+        listen: settings.listen,
+        advertise: settings.advertise,
+        realms: values.realm,
+        nextHop: values.next_hop,
+        peers: new Set(values.peers),
+        confirm: values.confirm,
+        maxTransactions: values.max_transactions,
+        timerC: values.fr_inv_timer * 1000,
+      },
+      environment,
+      pc,
+      this.digest,
+      route ?? defaultRoute({
+        auth: settings.auth,
+        methods: settings.methods,
+        recordRoute: values.record_route,
+        foreignFrom: values.foreign_from,
+      }),
+    );
+  }
+
+  /** Takes one datagram; {@linkcode flush} has to follow when the batch is through. */
+  receive(buffer: Uint8Array, start: number, end: number, from: Address, now: number): void {
+    this.core.receive(buffer, start, end, from, now);
+  }
+
+  /** Sends the questions to DBclient that a batch of datagrams has left. */
+  flush(now: number): void {
+    this.source.flush(now);
+    this.digest.flush();
+  }
+
+  /** Runs what is due. */
+  advance(now: number): void {
+    this.core.advance(now);
+    this.source.advance(now);
+  }
+
+  /** Credentials that DBclient has withdrawn: of these users, or of all when `users` is undefined. */
+  revoked(serial: number, users: readonly Identity[] | undefined, now: number): void {
+    this.source.revoked(serial, users, now);
+  }
+
+  /** Counters, for the statistics file and the end of the program. */
+  statistics(): Record<string, number> {
+    const { core, source, cache, digest } = this;
+    return {
+      ...core.counters,
+      transactions: core.layer.size,
+      users: cache.size,
+      usersVerified: cache.verifiedSize,
+      issueFrames: source.counters.issueFrames,
+      usersAsked: source.counters.usersAsked,
+      prefetched: source.counters.prefetched,
+      issueFailed: source.counters.failed,
+      digestAnswers: digest.asked,
+    };
+  }
+}

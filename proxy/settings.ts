@@ -1,0 +1,106 @@
+/** From flag values to the options of the proxy's parts: what no single flag can check is checked here. */
+import {
+  type Address,
+  DIGEST_ALGORITHMS,
+  type DigestAlgorithm,
+  parseHostPort,
+  parseUri,
+  UsageError,
+} from "../mod.ts";
+import { isAddress, uriDestination } from "./destination.ts";
+import type { AuthMode } from "./default_route.ts";
+import type { ProxyValues } from "./options.ts";
+
+/** Settings that took more than reading a value. */
+export interface Settings {
+  readonly listen: readonly Address[];
+  readonly advertise: Address | undefined;
+  readonly auth: AuthMode;
+  readonly methods: ReadonlySet<string>;
+  readonly aliases: ReadonlyMap<string, string>;
+  readonly digestAlgorithms: readonly DigestAlgorithm[];
+}
+
+const WILDCARDS = ["0.0.0.0", "::"];
+const TOKEN = /^[A-Za-z0-9.!%*_+`'~-]+$/;
+
+function readListen(text: string): Address {
+  const address = text.startsWith("udp:") ? parseHostPort(text.slice(4)) : undefined;
+  if (address === undefined) {
+    throw new UsageError(`--listen: ${JSON.stringify(text)} is not allowed; it takes udp:ADDRESS:PORT`);
+  }
+  return address;
+}
+
+function readAlias(text: string): [string, string] {
+  const parts = text.split("=");
+  if (parts.length !== 2 || parts.includes("")) {
+    throw new UsageError(`--from_alias: ${JSON.stringify(text)} is not allowed; it takes FROM-USER=USERNAME`);
+  }
+  return [parts[0], parts[1]];
+}
+
+/**
+ * Reads the settings.
+ *
+ * @throws {UsageError} with one line that says what is wrong and what is allowed
+ */
+export function readSettings(values: ProxyValues): Settings {
+  const listen = values.listen.map(readListen);
+  if (listen.length === 0) throw new UsageError("--listen needs a value: udp:ADDRESS:PORT");
+  const advertise = values.advertise === undefined ? undefined : parseHostPort(values.advertise);
+  if (values.advertise !== undefined && advertise === undefined) {
+    throw new UsageError(
+      `--advertise: ${JSON.stringify(values.advertise)} is not allowed; it takes ADDRESS:PORT`,
+    );
+  }
+  if (advertise === undefined && listen.some(({ host }) => WILDCARDS.includes(host))) {
+    throw new UsageError("--listen on a wildcard address needs --advertise ADDRESS:PORT");
+  }
+  const auth = !values.pc_enable && (values.auth === "pc" || values.auth === "both") ? "digest" : values.auth;
+  if (values.realm.length === 0 && values.route === undefined && auth !== "none") {
+    throw new UsageError("--realm needs a value: the domain whose users are authenticated (or --auth none)");
+  }
+  for (const realm of values.realm) {
+    // deno-lint-ignore no-control-regex
+    if (new TextEncoder().encode(realm).length > 256 || /[\x00-\x1f\x7f]/.test(realm)) {
+      throw new UsageError("--realm takes at most 256 bytes without control characters");
+    }
+  }
+  for (const method of values.auth_methods) {
+    if (!TOKEN.test(method) || method === "ACK" || method === "CANCEL") {
+      throw new UsageError(
+        `--auth_methods: ${
+          JSON.stringify(method)
+        } is not allowed; it takes SIP methods other than ACK and CANCEL`,
+      );
+    }
+  }
+  if (values.next_hop !== undefined) {
+    const uri = parseUri(values.next_hop);
+    if (uri === undefined || !isAddress(uriDestination(uri))) {
+      throw new UsageError(
+        `--next_hop: ${JSON.stringify(values.next_hop)} is not allowed; it takes sip:ADDRESS:PORT over UDP`,
+      );
+    }
+  }
+  const digestAlgorithms = values.digest_algorithms.map((name) => {
+    const known = DIGEST_ALGORITHMS.find((algorithm) => algorithm === name);
+    if (known === undefined) {
+      throw new UsageError(
+        `--digest_algorithms: ${JSON.stringify(name)} is not allowed; it takes ${
+          DIGEST_ALGORITHMS.join(", ")
+        }`,
+      );
+    }
+    return known;
+  });
+  return {
+    listen,
+    advertise,
+    auth,
+    methods: new Set(values.auth_methods),
+    aliases: new Map(values.from_alias.map(readAlias)),
+    digestAlgorithms,
+  };
+}

@@ -1,0 +1,26 @@
+/** Who a request is from, as authentication sees it: docs/PROTOCOL.md §4, "Who is challenged". */
+import { type SipMessage, unescapeUser } from "../mod.ts";
+
+/** Longest user name that can be asked for, in bytes of UTF-8 (docs/PROTOCOL.md §9). */
+const MAX_USERNAME_BYTES = 256;
+
+const encoder = new TextEncoder();
+
+/** The claimed sender of a request. */
+export interface Claim {
+  /** The unescaped user part of From. */
+  readonly user: string;
+  /** The host of From in lower case; "" when the URI has none (tel). */
+  readonly host: string;
+}
+
+/** The sender that From claims, or what is wrong with it as a reason phrase. */
+export function readClaim(message: SipMessage): Claim | { readonly problem: string } {
+  const uri = message.fromUri();
+  if (uri === undefined) return { problem: "From has no readable URI" };
+  const user = unescapeUser(uri.user ?? "");
+  // deno-lint-ignore no-control-regex
+  if (user === undefined || /[\x00-\x1f\x7f]/.test(user)) return { problem: "the user of From is not text" };
+  if (encoder.encode(user).length > MAX_USERNAME_BYTES) return { problem: "the user of From is too long" };
+  return { user, host: uri.host.toLowerCase() };
+}

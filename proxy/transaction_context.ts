@@ -1,0 +1,48 @@
+/**
+ * What the proxy remembers of a request from its arrival to the end of its transactions: the response context of
+ * RFC 3261 §16.2, with one branch.
+ */
+import { type ClientTransaction, type ServerTransaction, TimerEntry } from "../mod.ts";
+import type { Accepted } from "./pc_authenticator.ts";
+
+/** Why the context's own timer runs. */
+export type ContextTimer =
+  /** Timer C: an INVITE that was provisionally answered gets no final response (RFC 3261 §16.6 step 11). */
+  | "C"
+  /** A cancelled INVITE gets no final response (RFC 3261 §9.1). */
+  | "cancelled";
+
+/** What acts when the timer of a context fires. */
+export interface ContextTimerSink {
+  contextTimer(context: TransactionContext, now: number): void;
+}
+
+/** The context of one request. */
+export class TransactionContext extends TimerEntry {
+  /** The branch that the request was forwarded on. */
+  client: ClientTransaction | undefined;
+  /** The token that was accepted: confirmed in the final response. */
+  accepted: Accepted | undefined;
+  /** The confirmation as sent with the first final response, for those that follow (2xx are sent again). */
+  confirmation: string | undefined;
+  /** Whether a final response was given to the server transaction. */
+  answered = false;
+  /** Whether a CANCEL came. */
+  cancelled = false;
+  timer: ContextTimer = "C";
+  readonly #serial: number;
+
+  constructor(readonly server: ServerTransaction, private readonly sink: ContextTimerSink) {
+    super();
+    this.#serial = server.serial;
+  }
+
+  /** Whether the server transaction is still that of this request. */
+  get alive(): boolean {
+    return this.server.serial === this.#serial && this.server.context === this;
+  }
+
+  override onTimer(now: number): void {
+    this.sink.contextTimer(this, now);
+  }
+}
