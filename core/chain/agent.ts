@@ -8,78 +8,19 @@ import { equalBytes } from "../hash/equal.ts";
 import { fromHex, toHex } from "../hash/hex.ts";
 import type { Random } from "../random.ts";
 import { AgentChain } from "./agent_chain.ts";
+import {
+  type AgentAccount,
+  type AgentPolicy,
+  type AgentReaction,
+  type AgentRefusal,
+  type AgentRequest,
+  type Confirmation,
+  DEFAULT_AGENT_POLICY,
+} from "./agent_types.ts";
 import { MAX_CHALLENGES_PER_REQUEST, MAX_PREEMPTIVE_ANSWERS, MAX_SPREAD } from "./constants.ts";
 import { ha1, ha1Algorithm } from "./derive.ts";
-import {
-  acceptedMac,
-  challengeMac,
-  type MacRequest,
-  renewMac,
-  type RequestIdentity,
-  responseMac,
-} from "./mac.ts";
+import { acceptedMac, challengeMac, renewMac, type RequestIdentity, responseMac } from "./mac.ts";
 import type { PcAnswer, PcChallenge, PcInfo } from "./pc_header.ts";
-
-/** A realm that the agent may answer for. */
-export interface AgentAccount {
-  readonly username: string;
-  readonly realm: string;
-  readonly password: string;
-}
-
-/** How an agent behaves. */
-export interface AgentPolicy {
-  /** The weakest algorithm that is answered. */
-  readonly weakest: ChainAlgorithm;
-  /** The longest chain that is computed for a challenge, in links: a bound on the work a stranger can ask for. */
-  readonly maxChain: number;
-  /** Whether tokens are sent before they are asked for. */
-  readonly preemptive: boolean;
-  /** Chains remembered at most, over all realms; the least recently used is forgotten first. */
-  readonly maxChains: number;
-}
-
-/** The defaults of {@linkcode AgentPolicy}. */
-export const DEFAULT_AGENT_POLICY: AgentPolicy = {
-  weakest: "MD5",
-  maxChain: 65535,
-  preemptive: true,
-  maxChains: 64,
-};
-
-/** A request that is about to be sent, with its body when it has one. */
-export interface AgentRequest extends MacRequest {
-  readonly body?: Uint8Array;
-}
-
-/** Why an agent does not answer, docs/PROTOCOL.md §4. */
-export type AgentRefusal =
-  /** No challenge of the response is for a realm that the agent has an account for. */
-  | "unknown_realm"
-  /** The algorithm is weaker, or the chain longer, than the agent's policy allows. */
-  | "policy"
-  /** `auth` of a guided challenge is wrong: whoever sent it does not hold the credential. */
-  | "wrong_auth"
-  /** The request was challenged more than {@linkcode MAX_CHALLENGES_PER_REQUEST} times. */
-  | "too_many_challenges"
-  /** A challenge for an in-dialog request came from the far end. */
-  | "far_end";
-
-/** What the agent does about a challenge. */
-export type AgentReaction =
-  | { readonly kind: "answer"; readonly answers: readonly PcAnswer[] }
-  | { readonly kind: "refuse"; readonly reason: AgentRefusal };
-
-/** What a final response proved, docs/PROTOCOL.md §7. */
-export type Confirmation =
-  /** Every answer of the request was confirmed with a right `rspauth`. */
-  | "confirmed"
-  /** No confirmation for an answer that the agent sent. */
-  | "unconfirmed"
-  /** A confirmation was there and wrong: the sender does not hold the credential. */
-  | "wrong_rspauth"
-  /** The agent had sent no answer. */
-  | "not_authenticated";
 
 /** One request from its first sending to its final response, with all its challenges. */
 export interface Exchange {
@@ -98,7 +39,34 @@ interface AcceptedChain {
   readonly qop: "auth-int" | undefined;
 }
 
-/** The memory of one user agent. */
+/**
+ * The memory of one user agent.
+ *
+ * @example
+ * ```ts
+ * import { loadHashBackend, PcAgent, seededRandom } from "../../mod.ts";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const { backend } = await loadHashBackend();
+ * const account = { username: "alice", realm: "example.com", password: "secret" };
+ * const agent = new PcAgent(backend, seededRandom(1), [account]);
+ * const request = (cseq: number) => ({ method: "INVITE", uri: "sip:bob@example.com", callId: "c@host", cseq });
+ *
+ * const exchange = agent.begin("192.0.2.1:5060");
+ * assertEquals(agent.preempt(exchange, request(1)), []); // no chain is known yet
+ * const reaction = agent.challenged(
+ *   exchange,
+ *   [{ realm: "example.com", algorithm: "SHA-1", nonce: "ab".repeat(16), chain: 10, opaque: "cd".repeat(8) }],
+ *   request(1),
+ *   request(2),
+ * );
+ * assert(reaction.kind === "answer");
+ * assertEquals(reaction.answers[0].seq, 9);
+ * assertEquals(agent.confirm(exchange, 200, [], request(2)), "unconfirmed");
+ * // The 200 told that the chain is good, so the next request carries its next token unasked.
+ * assertEquals(agent.preempt(agent.begin("192.0.2.1:5060"), request(3))[0].seq, 8);
+ * ```
+ */
 export class PcAgent {
   readonly #chains = new Map<string, AgentChain>();
   readonly #accepted = new Map<string, readonly AcceptedChain[]>();
@@ -154,35 +122,41 @@ export class PcAgent {
     if (++exchange.challenges > MAX_CHALLENGES_PER_REQUEST) {
       return { kind: "refuse", reason: "too_many_challenges" };
     }
-    const sent: Exchange["sent"] = [];
-    const realms = new Set<string>();
+    const offers = new Map<string, { readonly chain: AgentChain; readonly challenge: PcChallenge }>();
     let refusal: AgentRefusal = "unknown_realm";
-    let guided = false;
+    // Every `auth` is checked before any token is taken, so that a wrong one costs none.
     for (const challenge of challenges) {
       const account = this.accounts.find(({ realm }) => realm === challenge.realm);
-      if (account === undefined || realms.has(challenge.realm)) continue;
-      if (!this.#allows(challenge)) {
-        refusal = "policy";
+      if (account === undefined || offers.has(challenge.realm)) continue;
+      const problem = this.#objection(account, challenge, exchange.hop);
+      if (problem !== undefined) {
+        refusal = problem;
         continue;
       }
       const chain = this.#chainFor(account, challenge);
-      let next = chain.lowest - 1;
       if (challenge.guide !== undefined) {
-        const { seq, auth } = challenge.guide;
-        const right = challengeMac(chain.hash, chain.key, chain.opaque, seq, challenged);
-        if (!equalBytes(auth, right)) return { kind: "refuse", reason: "wrong_auth" };
-        next = Math.min(seq, next);
-        if (exchange.guided > 0 && next > 0) next -= this.random.below(Math.min(MAX_SPREAD, next) + 1);
-        guided = true;
+        const right = challengeMac(chain.hash, chain.key, chain.opaque, challenge.guide.seq, challenged);
+        if (!equalBytes(challenge.guide.auth, right)) return { kind: "refuse", reason: "wrong_auth" };
+        this.#verifiedRealms.add(challenge.realm);
       }
-      realms.add(challenge.realm);
+      offers.set(challenge.realm, { chain, challenge });
+    }
+    if (offers.size === 0) return { kind: "refuse", reason: refusal };
+
+    const sent: Exchange["sent"] = [];
+    for (const [realm, { chain, challenge }] of offers) {
+      const next = this.#nextIndex(chain, challenge, exchange);
       const answer = next < 0
-        ? this.#renew(chain, account.realm, request, challenge.qop)
-        : this.#token(chain, account.realm, next, request, challenge.qop);
+        ? this.#renew(chain, realm, request, challenge.qop)
+        : this.#token(chain, realm, next, request, challenge.qop);
       sent.push({ chain, answer });
     }
-    if (sent.length === 0) return { kind: "refuse", reason: refusal };
-    if (guided) exchange.guided++;
+    // A proxy further up asks only after the ones before it have let the request through: they need answers again.
+    for (const { chain, answer: { realm, qop } } of exchange.sent) {
+      if (chain.left === 0 || challenges.some((challenge) => challenge.realm === realm)) continue;
+      sent.push({ chain, answer: this.#token(chain, realm, chain.lowest - 1, request, qop) });
+    }
+    if (challenges.some(({ realm, guide }) => guide !== undefined && offers.has(realm))) exchange.guided++;
     exchange.sent = sent;
     return { kind: "answer", answers: sent.map(({ answer }) => answer) };
   }
@@ -207,7 +181,9 @@ export class PcAgent {
       const info = infos.find((info) => info.nonce === answer.nonce && info.realm === answer.realm);
       if (info === undefined || answer.seq === undefined) {
         if (result === "confirmed") result = "unconfirmed";
-        if (status >= 200 && status < 300) accepted.push({ realm: answer.realm, chain, qop: answer.qop });
+        if (status >= 200 && status < 300) {
+          accepted.push({ realm: answer.realm, chain: newest(exchange, chain), qop: answer.qop });
+        }
         continue;
       }
       const right = acceptedMac(chain.hash, chain.key, chain.opaque, answer.seq, request, info.next);
@@ -217,18 +193,20 @@ export class PcAgent {
       }
       this.#verifiedRealms.add(answer.realm);
       const account = this.accounts.find(({ realm }) => realm === answer.realm)!;
-      const next = info.next === undefined || info.next.chain > this.policy.maxChain
-        ? chain
-        : this.#chainFor(account, {
+      if (info.next !== undefined && info.next.chain <= this.policy.maxChain) {
+        chain.successor = this.#chainFor(account, {
           realm: answer.realm,
           algorithm: chain.algorithm,
           nonce: info.next.nonce,
           chain: info.next.chain,
           opaque: chain.opaque,
         });
-      accepted.push({ realm: answer.realm, chain: next, qop: answer.qop });
+        accepted.push({ realm: answer.realm, chain: chain.successor, qop: answer.qop });
+      } else accepted.push({ realm: answer.realm, chain: newest(exchange, chain), qop: answer.qop });
     }
     if (accepted.length > 0) this.#accepted.set(exchange.hop, accepted);
+    // 400 without a confirmation: this hop cannot read our answers (its qop may have changed), so wait for its challenge.
+    else if (status === 400) this.#accepted.delete(exchange.hop);
     return result;
   }
 
@@ -237,9 +215,26 @@ export class PcAgent {
     this.#accepted.clear();
   }
 
-  #allows({ algorithm, chain }: PcChallenge): boolean {
-    return CHAIN_ALGORITHMS.indexOf(algorithm) >= CHAIN_ALGORITHMS.indexOf(this.policy.weakest) &&
-      chain <= this.policy.maxChain;
+  /** Why a challenge is not answered at all, whatever it proves. */
+  #objection(
+    { hops }: AgentAccount,
+    { algorithm, chain }: PcChallenge,
+    hop: string,
+  ): "unknown_hop" | "policy" | undefined {
+    if (hops !== undefined && !hops.includes(hop)) return "unknown_hop";
+    const strong = CHAIN_ALGORITHMS.indexOf(algorithm) >= CHAIN_ALGORITHMS.indexOf(this.policy.weakest);
+    return strong && chain <= this.policy.maxChain ? undefined : "policy";
+  }
+
+  /** j for a challenge whose `auth`, if it has one, is right; below 0 when no token is left. */
+  #nextIndex(chain: AgentChain, { guide }: PcChallenge, exchange: Exchange): number {
+    const own = chain.lowest - 1;
+    if (guide === undefined) return own;
+    const base = Math.min(guide.seq, own);
+    // The first time as told; later at random further down, so that devices of one user do not collide for ever.
+    return exchange.guided === 0 || base <= 0
+      ? base
+      : base - this.random.below(Math.min(MAX_SPREAD, base) + 1);
   }
 
   /** The chain of (realm, N, opaque), made when it is new. */
@@ -318,4 +313,13 @@ export class PcAgent {
 /** hex(H(body)) under auth-int, of the empty string when there is no body (docs/PROTOCOL.md §5). */
 function bodyHash(chain: AgentChain, request: AgentRequest, qop: "auth-int" | undefined): string | undefined {
   return qop === undefined ? undefined : toHex(chain.hash.digest(request.body ?? new Uint8Array(0)));
+}
+
+/**
+ * The chain to go on with after an accepted answer. The confirmation of an answer sent unasked may come late, when
+ * another request has moved on to the announced chain; a proxy that challenged with the older one means it.
+ */
+function newest({ challenges }: Exchange, chain: AgentChain): AgentChain {
+  while (challenges === 0 && chain.successor !== undefined) chain = chain.successor;
+  return chain;
 }

@@ -12,11 +12,19 @@ export class AgentChain {
   readonly key: Uint8Array;
   /** The lowest index revealed so far, n when none was. */
   lowest: number;
-  readonly #checkpoints: Uint8Array[];
-  #segment: Uint8Array;
-  #segmentStart = 0;
+  /** The chain that a confirmation of this one announced (`nextnonce`, docs/PROTOCOL.md §7). */
+  successor: AgentChain | undefined;
+  readonly #secret: string;
+  /** h_0, h_256, h_512 …; empty until the first token is revealed. */
+  readonly #checkpoints: Uint8Array[] = [];
+  /** The values of the segment in use, one after the other, and its number. */
+  #segment = new Uint8Array(0);
+  #segmentNumber = -1;
 
   /**
+   * Computes K alone: the chain is walked when its first token is revealed, so that a challenge whose `auth` is wrong
+   * costs no walk, however long the chain that it claims (docs/PROTOCOL.md §4).
+   *
    * @param secret S: HA1 as lower-case hexadecimal
    * @param nonce N, 16 bytes
    * @param n chain length that the challenge says
@@ -31,14 +39,7 @@ export class AgentChain {
     this.algorithm = hash.name;
     this.key = credentialKey(hash, secret, nonce, n);
     this.lowest = n;
-    let value = chainSeed(hash, secret, nonce, n);
-    this.#checkpoints = [value];
-    for (let k = SEGMENT; k < n; k += SEGMENT) {
-      value = hash.walk(nonce, k - SEGMENT, value, SEGMENT);
-      this.#checkpoints.push(value);
-    }
-    this.#segmentStart = -1;
-    this.#segment = value;
+    this.#secret = secret;
   }
 
   /** Tokens that can still be revealed. */
@@ -58,19 +59,29 @@ export class AgentChain {
     }
     this.lowest = j;
     const segment = Math.floor(j / SEGMENT);
-    if (segment !== this.#segmentStart) {
+    if (segment !== this.#segmentNumber) {
+      if (this.#checkpoints.length === 0) this.#walkCheckpoints();
       const start = segment * SEGMENT;
       const links = Math.min(SEGMENT, this.n - start) - 1;
       this.#segment = this.#chainFrom(start, this.#checkpoints[segment], links);
-      this.#segmentStart = segment;
+      this.#segmentNumber = segment;
     }
     const { size } = this.hash;
     const offset = (j % SEGMENT) * size;
     return this.#segment.slice(offset, offset + size);
   }
 
+  #walkCheckpoints(): void {
+    let value = chainSeed(this.hash, this.#secret, this.nonce, this.n);
+    this.#checkpoints.push(value);
+    for (let k = SEGMENT; k < this.n; k += SEGMENT) {
+      value = this.hash.walk(this.nonce, k - SEGMENT, value, SEGMENT);
+      this.#checkpoints.push(value);
+    }
+  }
+
   /** Values h_start … h_(start+links), one after the other. */
-  #chainFrom(start: number, value: Uint8Array, links: number): Uint8Array {
+  #chainFrom(start: number, value: Uint8Array, links: number): Uint8Array<ArrayBuffer> {
     const { size } = this.hash;
     const out = new Uint8Array((links + 1) * size);
     out.set(value);

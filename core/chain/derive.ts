@@ -75,6 +75,19 @@ export function credentialKey(hash: ChainHash, secret: string, nonce: Uint8Array
  * @param nonce N: 16 random bytes, new for every credential
  * @param n chain length, 1 … 65535
  * @throws {RangeError} when `nonce` or `n` is out of range
+ * @example
+ * ```ts
+ * import { deriveCredential, fromHex, ha1, loadHashBackend, toHex } from "../../mod.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { backend } = await loadHashBackend();
+ * const alice = { username: "alice", realm: "example.com" };
+ * const secret = ha1(backend.get("MD5"), alice, "secret");
+ * const nonce = fromHex("fb47ed7641c7535550259544c6858f8b");
+ * const { anchor, key } = deriveCredential(backend.get("SHA-1"), secret, alice, nonce, 10);
+ * assertEquals(toHex(anchor), "aea704dd7a8ac1e41e89418718569254a3a09a84");
+ * assertEquals(toHex(key), "4564ab2804c256b690d12e86f93e3d1f507cad8d");
+ * ```
  */
 export function deriveCredential(
   hash: ChainHash,

@@ -1,6 +1,7 @@
 /** The PC scheme itself: docs/PROTOCOL.md §2 to §8. */
 export * from "./agent.ts";
 export * from "./agent_chain.ts";
+export * from "./agent_types.ts";
 export * from "./constants.ts";
 export * from "./derive.ts";
 export * from "./mac.ts";

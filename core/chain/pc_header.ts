@@ -148,8 +148,24 @@ const ANSWER_FIELDS = new Set([
 /**
  * Reads a `PC` answer, docs/PROTOCOL.md §5 and §6 step 1. The caller compares `uri` with the Request-URI.
  *
+ * @param header credentials of the scheme `PC`; the caller has looked at the scheme and the realm
  * @param offeredQop the qop that this proxy offers: an answer must repeat it, and may have no other
  * @returns the answer, or the field at fault
+ * @example
+ * ```ts
+ * import { isMalformed, parsePcAnswer } from "../../mod.ts";
+ * import { parseAuth } from "../sip/auth_params.ts";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const value = `PC username="alice", realm="example.com", algorithm=MD5, nonce="${"AB".repeat(16)}", ` +
+ *   `opaque="${"cd".repeat(8)}", seq=none, uri="sip:bob@example.com", response="${"00".repeat(16)}"`;
+ * const answer = parsePcAnswer(parseAuth(value));
+ * assert(!isMalformed(answer));
+ * assertEquals([answer.username, answer.nonce, answer.seq], ["alice", "ab".repeat(16), undefined]);
+ *
+ * const broken = parsePcAnswer(parseAuth(value.replace("seq=none", "seq=09")));
+ * assertEquals(broken, { field: "seq", problem: "is not a canonical decimal number" });
+ * ```
  */
 export function parsePcAnswer(header: AuthHeader, offeredQop?: "auth-int"): PcAnswer | MalformedPc {
   return attempt(() => {

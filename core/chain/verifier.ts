@@ -35,6 +35,37 @@ export interface VerifiedRequest extends MacRequest {
 /**
  * A proxy's state of one credential (docs/PROTOCOL.md §3): index i, value h_i and the replay window. It is never
  * copied to, or restored in, another process.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   DEFAULT_VERIFIER_POLICY,
+ *   deriveCredential,
+ *   ha1,
+ *   LiveCredential,
+ *   loadHashBackend,
+ *   PcAgent,
+ *   seededRandom,
+ * } from "../../mod.ts";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const { backend } = await loadHashBackend();
+ * const account = { username: "alice", realm: "example.com", password: "secret" };
+ * const secret = ha1(backend.get("MD5"), account, account.password);
+ * const credential = deriveCredential(backend.get("SHA-1"), secret, account, new Uint8Array(16), 10);
+ * const live = new LiveCredential(backend.get("SHA-1"), credential, 0, 3_600_000);
+ *
+ * const opaque = "0123456789abcdef";
+ * const challenge = { ...account, algorithm: "SHA-1", nonce: live.nonceHex, chain: 10, opaque } as const;
+ * const request = { method: "INVITE", uri: "sip:bob@example.com", callId: "c@host", cseq: 2 };
+ * const agent = new PcAgent(backend, seededRandom(1), [account]);
+ * const reaction = agent.challenged(agent.begin("proxy"), [challenge], { callId: "c@host", cseq: 1 }, request);
+ * assert(reaction.kind === "answer");
+ * const [answer] = reaction.answers;
+ * assertEquals(live.verify(answer, request, opaque, 10, DEFAULT_VERIFIER_POLICY), "ok");
+ * assertEquals(live.verify(answer, request, opaque, 20, DEFAULT_VERIFIER_POLICY), "replayed");
+ * assertEquals(live.index, 9);
+ * ```
  */
 export class LiveCredential {
   /** hex(N), lower case: how challenges and answers name the credential. */
@@ -122,7 +153,7 @@ export class LiveCredential {
     if (drop > 1) this.#window ??= new ReplayWindow();
     this.#window?.advance(this.#index, seq, now);
     this.#index = seq;
-    this.#value = token;
+    this.#value = token.slice(); // the caller's may be a view of a buffer that is used again
     if (drop === 1 && this.#window?.isEmpty(now, policy.reorderMs)) this.#window = undefined;
     return "ok";
   }
