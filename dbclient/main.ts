@@ -8,7 +8,6 @@ import {
   UsageError,
 } from "../mod.ts";
 import { CsvRowError } from "./csv_io.ts";
-import { MysqlStore } from "./mysql_store_io.ts";
 import { chooseServer, type DatabaseChoice, SERVER_FLAGS, type ServerChoice } from "./options.ts";
 import { readSecretFile } from "./password_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
@@ -37,6 +36,8 @@ function firstLine(error: unknown): string {
 type Values = ReturnType<typeof parseFlags<typeof SERVER_FLAGS>>["values"];
 
 function databasePassword(database: DatabaseChoice, values: Values, given: ReadonlySet<string>): string {
+  const inUrl = database.kind === "mysql" && database.password !== undefined;
+  if (inUrl) say("warning: a password in --db shows to everyone who can run ps");
   if (given.has("P")) say("warning: -P shows the password to everyone who can run ps");
   if (database.kind === "sqlite") return "";
   if (values.password_file !== undefined) return readSecretFile("--password_file", values.password_file);
@@ -73,6 +74,8 @@ async function serve(
       ? sqlite.issuerSecret(fresh)
       : issuerSecretFile(values.issuer_secret_file, fresh);
   } else {
+    // The driver takes longer to load than the rest of the program, so only who uses it waits for it.
+    const { MysqlStore } = await import("./mysql_store_io.ts");
     store = await MysqlStore.open({ ...database, password });
     issuerSecret = issuerSecretFile(values.issuer_secret_file ?? "dbclient_issuer_secret", fresh);
   }

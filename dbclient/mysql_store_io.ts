@@ -59,6 +59,25 @@ function explain(error: unknown, address: MysqlAddress, at: { host: string; port
 
 type Host = MysqlAddress["hosts"][number];
 
+/** What was found out about the table. */
+interface Table {
+  readonly columns: ReadonlySet<string>;
+  /** How a name is compared with the column: a placeholder, converted where the column is not utf8mb4. */
+  readonly username: string;
+  readonly domain: string;
+}
+
+/**
+ * A placeholder for a name that is compared with a column of this collation. MariaDB refuses to compare a name that the
+ * column's character set lacks: one such name would spoil the query for a whole batch. Converted, it becomes a name
+ * that no row has byte for byte.
+ */
+function placeholder(charset: string | null, collation: string | null): string {
+  if (charset === null || collation === null || charset === "utf8mb4") return "?";
+  if (!/^\w+$/.test(charset) || !/^\w+$/.test(collation)) return "?";
+  return `CONVERT(? USING ${charset}) COLLATE ${collation}`;
+}
+
 /**
  * A subscriber table in MySQL or MariaDB, over one connection: the driver sends a question without waiting for the
  * answer to the one before, which it does not do in a pool. A connection that is lost is made anew by the next question.
@@ -68,12 +87,12 @@ export class MysqlStore implements SubscriberStore {
   readonly #address: MysqlAddress;
   #at: Host;
   #connection: Promise<Connection> | undefined;
-  readonly #columns: ReadonlySet<string>;
+  readonly #table: Table;
 
-  private constructor(address: MysqlAddress, at: Host, connection: Connection, columns: ReadonlySet<string>) {
+  private constructor(address: MysqlAddress, at: Host, connection: Connection, table: Table) {
     this.#address = address;
     this.#at = at;
-    this.#columns = columns;
+    this.#table = table;
     this.name = `mysql://${address.user}@${at.host}:${at.port}/${address.database}`;
     this.#keep(connection);
   }
@@ -119,7 +138,21 @@ export class MysqlStore implements SubscriberStore {
           );
         }
       }
-      return new MysqlStore(address, at, connection, columns);
+      const kinds = await connection.query<
+        { name: string; charset: string | null; collation: string | null }[]
+      >(
+        "SELECT COLUMN_NAME AS name, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation " +
+          "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'subscriber'",
+      );
+      const compared = (name: string) => {
+        const kind = kinds.find((column) => column.name === name);
+        return placeholder(kind?.charset ?? null, kind?.collation ?? null);
+      };
+      return new MysqlStore(address, at, connection, {
+        columns,
+        username: compared("username"),
+        domain: compared("domain"),
+      });
     } catch (error) {
       connection.destroy();
       throw error instanceof StoreError ? error : explain(error, address, at);
@@ -178,7 +211,7 @@ export class MysqlStore implements SubscriberStore {
   }
 
   async lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]> {
-    const hash = this.#columns.has(column) ? column : "''";
+    const hash = this.#table.columns.has(column) ? column : "''";
     const names = new Map<string, Set<string>>();
     for (const { username, realm } of users) {
       let list = names.get(realm);
@@ -191,7 +224,8 @@ export class MysqlStore implements SubscriberStore {
       const list = [...set];
       const size = SIZES.find((limit) => limit >= list.length) ?? list.length;
       while (list.length < size) list.push(list[list.length - 1]);
-      conditions.push(`domain = ? AND username IN (${"?, ".repeat(size - 1)}?)`);
+      const { domain, username } = this.#table;
+      conditions.push(`domain = ${domain} AND username IN (${new Array(size).fill(username).join(", ")})`);
       values.push(realm, ...list);
     }
     const rows = await this.#ask<Subscriber[]>(
