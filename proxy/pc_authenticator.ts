@@ -65,6 +65,8 @@ export interface PcOptions {
   readonly aliases: ReadonlyMap<string, string>;
 }
 
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\x00-\x1f\x7f]/;
 /** Seconds that a refused sender is told to wait when DBclient cannot be asked. */
 const RETRY_AFTER_UNAVAILABLE = 5;
 /** Seconds that a refused sender is told to wait for another renewal, docs/PROTOCOL.md §5. */
@@ -99,6 +101,8 @@ export class PcAuthenticator {
     if (answers.length === 0) return { verdict: "no_credentials" };
     if (answers.some((answer) => !this.#isOwn(answer, fromUser))) return { verdict: "forbidden" };
     const username = usernameOf(answers[0]);
+    const control = fieldWithControl(message);
+    if (control !== undefined) return { verdict: "malformed", reason: `${control} has a control character` };
     let found: { live: LiveCredential; user: CachedUser; answer: PcAnswer } | undefined;
     let malformed: string | undefined;
     for (const header of answers) {
@@ -242,6 +246,13 @@ export class PcAuthenticator {
     const username = usernameOf(answer);
     return username === undefined || username === fromUser || username === this.options.aliases.get(fromUser);
   }
+}
+
+/** A field of the request that goes into a MAC and may not (docs/PROTOCOL.md §2), since LF joins the fields there. */
+function fieldWithControl(message: SipMessage): string | undefined {
+  if (CONTROL.test(message.callId)) return "Call-ID";
+  if (CONTROL.test(message.requestUri)) return "Request-URI";
+  return CONTROL.test(message.method) ? "method" : undefined;
 }
 
 function usernameOf(answer: AuthHeader): string | undefined {

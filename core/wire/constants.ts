@@ -1,6 +1,6 @@
 /**
  * Numbers of the DBclient protocol (docs/PROTOCOL.md §9): byte values, widths and limits of the format first,
- * our own tuning after them. docs/dbclient_frames.md shows the same as a table; a test compares the two.
+ * our own tuning after them. docs/PROTOCOL.md shows the same as a table; a test compares the two.
  */
 
 /** The version that HELLO and WELCOME carry. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { seededRandom } from "../random.ts";
-import { utf8Length, WireError } from "./bytes.ts";
+import { ByteWriter, utf8Length, WireError } from "./bytes.ts";
 import {
   ERROR_CODE,
   FRAME_TYPE,
@@ -175,6 +175,27 @@ Deno.test("encoding what does not fit is misuse", () => {
   assert(bytes.length < MAX_FRAME_LENGTH);
 });
 
+Deno.test("frames of every size keep every byte while the writer's buffer grows", () => {
+  // Regression: a field that made the buffer grow was written to the old one. Each writer starts small.
+  for (let size = 1; size < 700; size++) {
+    for (
+      const write of [
+        (w: ByteWriter) => w.u8(0xa1, "x"),
+        (w: ByteWriter) => w.u16(0xa1a2, "x"),
+        (w: ByteWriter) => w.u32(0xa1a2a3a4, "x"),
+        (w: ByteWriter) => w.fixed(new Uint8Array(size).fill(0xa1), size, "x"),
+      ]
+    ) {
+      const writer = new ByteWriter();
+      writer.fixed(new Uint8Array(size).fill(7), size, "head");
+      write(writer);
+      const bytes = writer.take();
+      assertEquals(bytes[size - 1], 7);
+      assertEquals(bytes[size], 0xa1, `size ${size}`);
+    }
+  }
+});
+
 Deno.test("utf8Length agrees with the encoder", () => {
   for (const text of ["", "abc", "é", "漢", "😀", "\ud800", "a\udc00b", "\ud83d", "x😀é"]) {
     assertEquals(utf8Length(text), new TextEncoder().encode(text).length, JSON.stringify(text));
@@ -207,8 +228,8 @@ Deno.test("fuzz: no input throws, stalls or is read in two ways", () => {
   }
 });
 
-Deno.test("docs/dbclient_frames.md has every byte value, status, code and limit", async () => {
-  const table = (await Deno.readTextFile(new URL("../../docs/dbclient_frames.md", import.meta.url)))
+Deno.test("docs/PROTOCOL.md has every byte value, status, code and limit", async () => {
+  const table = (await Deno.readTextFile(new URL("../../docs/PROTOCOL.md", import.meta.url)))
     .replace(/[ \n]+/g, " ");
   const hex = (value: number) => `0x${value.toString(16).padStart(2, "0")}`;
   for (const [name, value] of Object.entries(FRAME_TYPE)) {
