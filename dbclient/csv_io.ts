@@ -1,5 +1,5 @@
 /** Subscribers from CSV (RFC 4180): a header row that names username, domain and password, then one user per row. */
-import { parse } from "csv-parse";
+import { CsvError, parse } from "csv-parse";
 import { Readable } from "node:stream";
 import { nameProblem } from "./names.ts";
 
@@ -96,8 +96,7 @@ export async function* readCsvUsers(file: string, chunks: AsyncIterable<Uint8Arr
       yield { ...user, password, line };
     }
   } catch (error) {
-    if (error instanceof CsvRowError || !(error instanceof Error) || !("code" in error)) throw error;
-    if (!String(error.code).startsWith("CSV_")) throw error;
+    if (!(error instanceof CsvError)) throw error;
     const { lines, column } = error as unknown as { lines?: number; column?: number };
     const text = error.message.replace(/ at line \d+.*$/s, "").replace(/^[^:]*: /, "");
     throw new CsvRowError(`${file}:${lines ?? last}:${typeof column === "number" ? column + 1 : 1}: ${text}`);

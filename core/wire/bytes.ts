@@ -40,6 +40,7 @@ export class ByteWriter {
     return this.#length;
   }
 
+  /** May replace the buffer and its view: call it before naming either. */
   #reserve(count: number): number {
     const at = this.#length;
     if (at + count > this.#bytes.length) {
@@ -60,17 +61,20 @@ export class ByteWriter {
 
   u8(value: number, field: string): void {
     this.#check(value, 0xff, field);
-    this.#view.setUint8(this.#reserve(1), value);
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number, field: string): void {
     this.#check(value, 0xffff, field);
-    this.#view.setUint16(this.#reserve(2), value);
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number, field: string): void {
     this.#check(value, 0xffffffff, field);
-    this.#view.setUint32(this.#reserve(4), value);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value);
   }
 
   /** A u64 up to 2^53 - 1, so that it stays a number. */
@@ -84,7 +88,8 @@ export class ByteWriter {
   /** Exactly `size` bytes, without a length before them. */
   fixed(value: Uint8Array, size: number, field: string): void {
     if (value.length !== size) throw new RangeError(`${field} must be ${size} bytes, not ${value.length}`);
-    this.#bytes.set(value, this.#reserve(size));
+    const at = this.#reserve(size);
+    this.#bytes.set(value, at);
   }
 
   text(value: string, field: TextField): void {

@@ -79,17 +79,17 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
 
   /** Answers an ISSUE: one result for each of its users, in their order. After the end of the link it does nothing. */
   issued(id: number, algorithm: ChainAlgorithm, results: readonly WireIssueResult[]): void {
-    if (this.#answering(id, results.length)) this.send({ type: "ISSUED", id, algorithm, results });
+    if (this.#check(id, results.length)) this.#answer({ type: "ISSUED", id, algorithm, results });
   }
 
   /** Answers a VERIFY: one status for each of its answers, in their order. */
   verified(id: number, statuses: readonly VerifyStatus[]): void {
-    if (this.#answering(id, statuses.length)) this.send({ type: "VERIFIED", id, statuses });
+    if (this.#check(id, statuses.length)) this.#answer({ type: "VERIFIED", id, statuses });
   }
 
   /** Refuses one request; the link stays open. */
   refuse(id: number, code: ErrorName, text: string): void {
-    if (this.#answering(id)) this.send({ type: "ERROR", id, code, text });
+    if (this.#check(id)) this.#answer({ type: "ERROR", id, code, text });
   }
 
   /** Tells the proxy that credentials of these users are void. */
@@ -100,14 +100,20 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     }
   }
 
-  #answering(id: number, count?: number): boolean {
+  #check(id: number, count?: number): boolean {
     if (this.closed) return false;
     const asked = this.#outstanding.get(id);
     if (asked === undefined) throw new RangeError(`request ${id} is not outstanding`);
     if (count !== undefined && count !== asked) {
       throw new RangeError(`request ${id} takes ${asked} results, not ${count}`);
     }
-    return this.#outstanding.delete(id);
+    return true;
+  }
+
+  /** The request stays outstanding if its answer cannot be encoded, so that it can still be refused. */
+  #answer(frame: Frame): void {
+    this.send(frame);
+    this.#outstanding.delete(frame.id);
   }
 
   protected override handle(frame: Frame, events: DbclientLinkEvent[]): void {
