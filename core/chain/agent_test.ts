@@ -115,7 +115,9 @@ Deno.test("guided challenges: min(seq, lowest - 1), when auth is right", () => {
   for (const [own, seq, j] of cases) {
     const agent = newAgent();
     for (const expected of own) assertEquals(challengeOnce(agent, agent.begin(HOP), bare()).seq, expected);
+    assertEquals(agent.hasVerified(ALICE.realm), false);
     const answer = challengeOnce(agent, agent.begin(HOP), guided(seq, 1));
+    assertEquals(agent.hasVerified(ALICE.realm), true);
     assertEquals(
       answer,
       j === undefined ? issued().renewal() : issued().answer(j),
@@ -356,6 +358,11 @@ Deno.test("a late confirmation of the older chain does not move the agent back",
   assertEquals(unasked(), [[OTHER_NONCE, 9]]);
   confirm(other, 7, invite(3, "other"));
   assertEquals(unasked(), [[OTHER_NONCE, 8]]);
+  // A proxy that asks for the older one by name means it.
+  const asked = agent.begin(HOP);
+  assertEquals(challengeOnce(agent, asked, bare()).seq, 6);
+  confirm(asked, 6, invite(2));
+  assertEquals(unasked(), [[NONCE, 5]]);
 });
 
 Deno.test("unasked answers: to the hop that accepted the chain, while tokens last, and only if wished", () => {
