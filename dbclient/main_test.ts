@@ -1,0 +1,247 @@
+/** The program as its users start it: `deno run -P=dbclient dbclient/main.ts …`. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { DbclientConnection, loadHashBackend } from "../mod.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const { backend } = await loadHashBackend();
+const sha256 = backend.get("SHA-256");
+
+function command(args: string[], options: { stdin?: "piped" | "null"; env?: Record<string, string> } = {}) {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-P=dbclient", "dbclient/main.ts", ...args],
+    cwd: ROOT,
+    stdin: options.stdin ?? "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...options.env },
+  });
+}
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(args: string[], stdin?: string, env: Record<string, string> = {}): Promise<Result> {
+  const child = command(args, { stdin: stdin === undefined ? "null" : "piped", env }).spawn();
+  if (stdin !== undefined) {
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(stdin));
+    await writer.close();
+  }
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+/** A running server, with its lines on standard error. */
+async function start(args: string[], env: Record<string, string> = {}) {
+  const child = command(["-p", "0", ...args], { env }).spawn();
+  const lines = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("ready on")) {
+    const { value, done } = await lines.read();
+    if (done) throw new Error(`it ended: ${text}`);
+    text += value;
+  }
+  const port = Number(/ready on \S+:(\d+),/.exec(text)![1]);
+  return {
+    port,
+    ready: text.trimEnd(),
+    async stop(signal: Deno.Signal = "SIGTERM"): Promise<{ code: number; err: string }> {
+      child.kill(signal);
+      let rest = "";
+      for (let read = await lines.read(); !read.done; read = await lines.read()) rest += read.value;
+      const { code } = await child.status;
+      await child.stdout.cancel();
+      return { code, err: rest };
+    },
+  };
+}
+
+async function withDirectory(test: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "dbclient_" });
+  try {
+    await test(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const oneLine = (text: string) => assertEquals(text.trimEnd().split("\n").length, 1, text);
+
+Deno.test("wrong flags: one line, exit code 2; --help names every flag, exit code 0", async () => {
+  const cases: [string[], string][] = [
+    [["-n", "0"], "from 1 to 65535"],
+    [["--chain_lenght", "3"], "unknown flag"],
+    [["-h", "0.0.0.0"], "no TLS yet"],
+    [["frobnicate"], "is not known"],
+    [["users"], "it takes one of add, import, list, remove"],
+    [["users", "add", "alice"], "USER@REALM"],
+    [["users", "list", "--db", "mysql:x"], "sqlite:FILE"],
+    [["--key_file", "/nowhere/key"], "cannot read /nowhere/key"],
+  ];
+  const results = await Promise.all(cases.map(([args]) => run(args)));
+  for (const [i, { code, out, err }] of results.entries()) {
+    assertEquals([code, out], [2, ""], err);
+    assertStringIncludes(err, cases[i][1]);
+    oneLine(err);
+  }
+  const help = await run(["--help"]);
+  assertEquals([help.code, help.err], [0, ""]);
+  for (
+    const flag of [
+      "-n",
+      "-p",
+      "-h",
+      "-d",
+      "-u",
+      "-P",
+      "--db",
+      "--ttl",
+      "--hash",
+      "--key_file",
+      "--stats_file",
+    ]
+  ) {
+    assertStringIncludes(help.out, flag);
+  }
+});
+
+Deno.test("users: add, import, list and remove, while the server runs on the same file", () =>
+  withDirectory(async (directory) => {
+    const db = `sqlite:${directory}/a.db`;
+    const statsFile = `${directory}/stats.json`;
+    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile]);
+    assertMatch(
+      server.ready,
+      /^dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, hash-wasm$/,
+    );
+
+    const csv = `${directory}/users.csv`;
+    await Deno.writeTextFile(
+      csv,
+      'username,domain,password\nalice,example.com,"pa,ss ""w"" é😀"\n"bo,b",b.org,x\n',
+    );
+    assertEquals((await run(["users", "import", "--db", db, csv])).code, 0);
+    assertEquals(
+      (await run(["users", "add", "--db", db, "carol@x@example.com"], "from standard input\n")).code,
+      0,
+    );
+    const warned = await run(["users", "add", "--db", db, "dave@example.com", "-P", "x", "--store_plain"]);
+    assertEquals(warned.code, 0);
+    assertStringIncludes(warned.err, "ps");
+    const list = await run(["users", "list", "--db", db]);
+    assertEquals(list.out, "bo,b@b.org\nalice@example.com\ncarol@x@example.com\ndave@example.com\n");
+    const json = await run(["users", "list", "--db", db, "--json", "--realm", "b.org"]);
+    assertEquals(JSON.parse(json.out), { username: "bo,b", domain: "b.org" });
+    assertEquals((await run(["users", "remove", "--db", db, "dave@example.com"])).code, 0);
+    const gone = await run(["users", "remove", "--db", db, "dave@example.com"]);
+    assertEquals(gone.code, 1);
+    oneLine(gone.err);
+
+    const database = new DatabaseSync(`${directory}/a.db`, { readOnly: true });
+    const row = database.prepare("SELECT * FROM subscriber WHERE username = 'alice'").get() as Record<
+      string,
+      string
+    >;
+    database.close();
+    // md5sum, sha256sum and openssl sha512-256 of the text: alice:example.com:pa,ss "w" é😀
+    const text = new TextEncoder().encode('alice:example.com:pa,ss "w" é😀');
+    const hex = (bytes: Uint8Array) =>
+      Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    assertEquals(row.ha1, hex(backend.get("MD5").digest(text)));
+    assertEquals(row.ha1_sha256, hex(new Uint8Array(await crypto.subtle.digest("SHA-256", text))));
+    assertEquals([row.ha1_sha512t256.length, row.password], [64, ""]);
+
+    const proxy = new DbclientConnection({ addresses: [{ host: "127.0.0.1", port: server.port }], sha256 });
+    assert(await proxy.whenConnected(5000));
+    const results = await proxy.issue("SHA-1", [
+      { username: "alice", realm: "example.com" },
+      { username: "dave", realm: "example.com" },
+    ]);
+    assertEquals(results.map((result) => result.status === "ok" && result.credential.n), [20, 20]);
+    await proxy.close();
+
+    const ended = await server.stop();
+    assertEquals(ended.code, 0);
+    assertStringIncludes(ended.err, "ended: 2 credentials for 2 users asked (1 decoys)");
+    const stats = JSON.parse(await Deno.readTextFile(statsFile));
+    assertEquals([stats.issueFrames, stats.usersAsked, stats.queries, stats.decoys], [1, 2, 1, 1]);
+  }));
+
+Deno.test("a bad row: its line is named, and nothing is written", () =>
+  withDirectory(async (directory) => {
+    const db = `sqlite:${directory}/a.db`;
+    const csv = `${directory}/users.csv`;
+    await Deno.writeTextFile(csv, "username,domain,password\na,b.org,x\nc,d.org\n");
+    const bad = await run(["users", "import", "--db", db, csv]);
+    assertEquals(bad.code, 1);
+    assertStringIncludes(bad.err, `${csv}:3:3: 2 values`);
+    oneLine(bad.err);
+    assertEquals((await run(["users", "list", "--db", db])).out, "");
+    await Deno.writeTextFile(csv, "username,domain,password\na,b.org,x\n");
+    assertEquals((await run(["users", "import", "--db", db, csv])).code, 0);
+    const twice = await run(["users", "import", "--db", db, csv]);
+    assertEquals(twice.code, 1);
+    assertStringIncludes(twice.err, `${csv}:2: a@b.org exists already`);
+    assertEquals((await run(["users", "import", "--db", db, "--replace", csv])).code, 0);
+    const missing = await run(["users", "import", "--db", db, `${directory}/none.csv`]);
+    assertEquals(missing.code, 1);
+    oneLine(missing.err);
+  }));
+
+Deno.test("a port in use, a file that is no database: one line, exit code 1", () =>
+  withDirectory(async (directory) => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    const text = `${directory}/text.db`;
+    await Deno.writeTextFile(text, "no database\n".repeat(200));
+    const results = await Promise.all([
+      run(["--db", `sqlite:${directory}/a.db`, "-p", String(port)]),
+      run(["--db", `sqlite:${text}`, "-p", "0"]),
+      run(["-d", "sip", "-u", "x", "-h", "127.0.0.1:1", "-p", "0"], undefined, {
+        PROXYCHAIN_DB_PASSWORD: "hush",
+      }),
+    ]);
+    listener.close();
+    const said = [`127.0.0.1:${port} is in use`, "not a database", "ECONNREFUSED"];
+    for (const [i, { code, err }] of results.entries()) {
+      assertEquals(code, 1, err);
+      assertStringIncludes(err, said[i]);
+      assert(!err.includes("hush"));
+      oneLine(err);
+    }
+  }));
+
+Deno.test("a key from the environment is required of proxies; SIGINT ends cleanly, with a proxy connected", () =>
+  withDirectory(async (directory) => {
+    const secretFile = `${directory}/secret`;
+    const server = await start(
+      ["--db", `sqlite:${directory}/a.db`, "--issuer_secret_file", secretFile, "--hash", "noble"],
+      { PROXYCHAIN_KEY: "00112233445566778899aabbccddeeff" },
+    );
+    assertMatch(server.ready, /noble, with a key$/);
+    assertEquals((await Deno.stat(secretFile)).mode! & 0o777, 0o600);
+    const addresses = [{ host: "127.0.0.1", port: server.port }];
+    const key = Uint8Array.from(
+      "00112233445566778899aabbccddeeff".match(/../g)!,
+      (pair) => parseInt(pair, 16),
+    );
+    const states: string[] = [];
+    const proxy = new DbclientConnection({
+      addresses,
+      sha256,
+      keys: [key],
+      onState: (_, text) => states.push(text),
+    });
+    const stranger = new DbclientConnection({ addresses, sha256 });
+    assert(await proxy.whenConnected(5000));
+    assertEquals(await stranger.whenConnected(100), false);
+    assertEquals((await server.stop("SIGINT")).code, 0);
+    await proxy.close();
+    await stranger.close();
+    assert(states.some((text) => text.includes("shutting_down")), states.join("; "));
+  }));
