@@ -55,6 +55,9 @@ export interface AuthHeader {
 /** A parameter list longer than this is an error: nothing real comes near, and readers of it look for repeats. */
 export const MAX_AUTH_PARAMS = 64;
 
+/** What an unquoted URI has besides token characters (RFC 3261 §25.1 reserved), the comma left out. */
+const URI_DELIMITERS = encodeText(":@/?;=&$[]");
+
 const fatal = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const TEXTS: { readonly [code in AuthErrorCode]: string } = {
@@ -148,7 +151,7 @@ function readParams(buffer: Uint8Array, at: number, end: number, params: AuthPar
       params.push([name, value, true]);
       at = close + 1;
     } else {
-      const valueEnd = skipToken(buffer, at, end);
+      const valueEnd = skipUnquoted(buffer, at, end);
       if (valueEnd === at) {
         const c = at < end ? buffer[at] : COMMA;
         const code = c === COMMA ? "empty_value" : c < 0x20 || c === 0x7f ? "control" : "garbage";
@@ -167,6 +170,15 @@ function readParams(buffer: Uint8Array, at: number, end: number, params: AuthPar
       return failure(control ? "control" : folded ? "fold" : "garbage", name);
     }
     at = skipLws(buffer, at + 1, end);
+  }
+}
+
+/** A token, or an unquoted URI: senders leave the quotes away, and the characters of a URI are no others' delimiters here. */
+function skipUnquoted(buffer: Uint8Array, at: number, end: number): number {
+  for (;;) {
+    at = skipToken(buffer, at, end);
+    if (at === end || !URI_DELIMITERS.includes(buffer[at])) return at;
+    at++;
   }
 }
 
