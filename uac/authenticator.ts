@@ -69,6 +69,8 @@ const CNONCE_BYTES = 8;
 interface UserMemory {
   readonly user: User;
   readonly agent: PcAgent | undefined;
+  /** The header that was asked for last: Proxy-Authorization by a proxy, Authorization by a server. */
+  header: string;
   /** HA1 by algorithm, made once. */
   readonly ha1: Partial<Record<DigestAlgorithm, string>>;
 }
@@ -163,6 +165,7 @@ export class Authenticator {
   challenged(auth: RequestAuth, message: SipMessage): void {
     const proxy = message.status === 407;
     auth.header = proxy ? "Proxy-Authorization" : "Authorization";
+    if (auth.memory !== undefined) auth.memory.header = auth.header;
     const id = proxy ? HeaderId.PROXY_AUTHENTICATE : HeaderId.WWW_AUTHENTICATE;
     const pc: PcChallenge[] = [];
     const digest: DigestChallenge[] = [];
@@ -213,7 +216,7 @@ export class Authenticator {
       [{ username, realm, password }],
       { ...DEFAULT_AGENT_POLICY, preemptive, maxChains: CHAINS_PER_USER },
     );
-    return { user, agent, ha1: {} };
+    return { user, agent, header: "Proxy-Authorization", ha1: {} };
   }
 
   /** A new request: tokens unasked, where they are likely to be wanted. */
@@ -221,6 +224,7 @@ export class Authenticator {
     const agent = auth.memory?.agent;
     auth.sent = "nothing";
     auth.digestAnswers = 0;
+    if (auth.memory !== undefined) auth.header = auth.memory.header;
     auth.exchange = agent?.begin(this.options.hop);
     if (agent === undefined || auth.exchange === undefined) return;
     if (!first && !this.options.bye && !this.#challenged.has(request.method)) return;

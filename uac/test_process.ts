@@ -1,0 +1,62 @@
+/** For tests: the generator as a process. */
+import { fail } from "@std/assert";
+
+/** The project's folder. */
+export const ROOT: URL = new URL("../", import.meta.url);
+const RUN = ["run", "--quiet", "-P=uac", "uac/main.ts"];
+
+function command(args: readonly string[]): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: [...RUN, ...args],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  });
+}
+
+/** What a process said, and its exit code. */
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs it to its end. */
+export async function uac(args: readonly string[]): Promise<Outcome> {
+  const { code, stdout, stderr } = await command(args).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+/** Starts a called side and waits until it is ready. */
+export async function startUac(args: readonly string[]): Promise<{
+  /** host:port */
+  readonly address: string;
+  readonly end: (signal: Deno.Signal) => Promise<Outcome>;
+}> {
+  const child = command(args).spawn();
+  const out = new Response(child.stdout).text();
+  const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let err = "";
+  while (!err.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) fail(`the called side ended early: ${err}`);
+    err += value;
+  }
+  const ready = /^uac: ready, called side on udp:(\S+)\n/.exec(err);
+  if (ready === null) fail(`the called side says: ${err}`);
+  return {
+    address: ready[1],
+    async end(signal) {
+      child.kill(signal);
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        err += value;
+      }
+      return { code: (await child.status).code, out: await out, err };
+    },
+  };
+}
