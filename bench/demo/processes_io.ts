@@ -1,0 +1,215 @@
+/** Programs as subprocesses: started, watched until they are ready, measured, and ended whatever happens. */
+
+/** How long a program may take to be ready, ms: its first start may have to fetch packages. */
+const READY_MS = 120_000;
+/** When SIGTERM is sent again, ms after the first: callers then no longer wait for open calls. */
+const AGAIN_MS = 1_000;
+/** How long a program may take to end after SIGTERM, ms; then it is killed. */
+const GRACE_MS = 5_000;
+/** Last lines of standard error that a failure repeats. */
+const KEPT_LINES = 3;
+/** Fields of /proc/PID/stat (proc(5)) after the command in parentheses, from 0: user and system time of all threads. */
+const UTIME = 11;
+const STIME = 12;
+/** Length of a clock tick of /proc, µs: USER_HZ is 100 on every Linux that Deno runs on. */
+const TICK_US = 10_000;
+
+/** A program did not do what it was started for; one line. */
+export class ProgramError extends Error {
+  override name = "ProgramError";
+}
+
+/** How to start a program of this project. */
+export interface ProgramOptions {
+  /** Name in messages. */
+  readonly name: string;
+  /** Path of the module, and the permission set of deno.json with which it runs. */
+  readonly module: string;
+  readonly permissions: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Is given each line of standard error. */
+  readonly onLine?: (line: string) => void;
+}
+
+async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    lines.forEach(onLine);
+  }
+  if (rest !== "") onLine(rest);
+}
+
+/** The CPU time of a process with all its threads, µs; undefined on systems without /proc. */
+export async function cpuTime(pid: number): Promise<number | undefined> {
+  if (Deno.build.os !== "linux") return undefined;
+  try {
+    // Deno reads /proc itself only with every permission there is.
+    const { success, stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/stat`], stderr: "null" })
+      .output();
+    if (!success) return undefined;
+    const text = new TextDecoder().decode(stdout);
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[UTIME]) + Number(fields[STIME])) * TICK_US;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A program that was started. */
+export class Program {
+  readonly #child: Deno.ChildProcess;
+  readonly #ended: Promise<Deno.CommandStatus>;
+  readonly #lines: string[] = [];
+  #watcher: ((line: string) => void) | undefined;
+
+  constructor(readonly options: ProgramOptions, config: string) {
+    const { module, permissions, args, env } = options;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--config",
+        config,
+        `--permission-set=${permissions}`,
+        module,
+        ...args,
+      ],
+      env: { ...env },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const read = readLines(this.#child.stderr, (line) => {
+      this.#lines.push(line);
+      if (this.#lines.length > KEPT_LINES) this.#lines.shift();
+      this.#watcher?.(line);
+      options.onLine?.(line);
+    });
+    this.#ended = Promise.all([this.#child.status, read.catch(() => {})]).then(([status]) => status);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** CPU time so far, µs; undefined where it cannot be measured. */
+  cpuTime(): Promise<number | undefined> {
+    return cpuTime(this.pid);
+  }
+
+  /**
+   * Waits for the line that says that the program is ready.
+   *
+   * @param pattern what the line looks like
+   * @throws {ProgramError} when it ends before, or takes too long
+   */
+  async ready(pattern: RegExp): Promise<RegExpExecArray> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const line = new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = (text: string) => {
+        const match = pattern.exec(text);
+        if (match !== null) resolve(match);
+      };
+      this.#lines.forEach(look);
+      this.#watcher = look;
+      timer = setTimeout(
+        () => reject(new ProgramError(`${this.options.name} was not ready within ${READY_MS / 1000} s`)),
+        READY_MS,
+      );
+      this.#ended.then((status) => reject(this.#failure(status)));
+    });
+    try {
+      return await line;
+    } finally {
+      clearTimeout(timer);
+      this.#watcher = undefined;
+    }
+  }
+
+  /**
+   * Waits for the end of a program that ends by itself.
+   *
+   * @param allowed exit codes that are no failure
+   * @throws {ProgramError} for any other
+   */
+  async finished(allowed: readonly number[] = [0]): Promise<void> {
+    const status = await this.#ended;
+    if (status.signal !== null || !allowed.includes(status.code)) throw this.#failure(status);
+  }
+
+  /** Ends it: SIGTERM twice, and after a grace time SIGKILL. */
+  async stop(): Promise<void> {
+    this.signal("SIGTERM");
+    const again = setTimeout(() => this.signal("SIGTERM"), AGAIN_MS);
+    const kill = setTimeout(() => this.signal("SIGKILL"), GRACE_MS);
+    await this.#ended;
+    clearTimeout(again);
+    clearTimeout(kill);
+  }
+
+  /** Sends a signal, unless the program has ended. */
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  #failure({ code, signal }: Deno.CommandStatus): ProgramError {
+    const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+    const said = this.#lines.length === 0 ? "" : `: ${this.#lines.join(" | ")}`;
+    return new ProgramError(`${this.options.name} ended ${how}${said}`);
+  }
+}
+
+/** All programs of a run: none outlives {@linkcode Programs.close}. */
+export class Programs {
+  readonly #running = new Set<Program>();
+  #closed = false;
+
+  /** @param config path of deno.json, which has the permission sets */
+  constructor(private readonly config: string) {}
+
+  /** Starts a program. */
+  start(options: ProgramOptions): Program {
+    if (this.#closed) throw new ProgramError("interrupted");
+    const program = new Program(options, this.config);
+    this.#running.add(program);
+    return program;
+  }
+
+  /** Runs a program that ends by itself. */
+  async run(options: ProgramOptions, allowed?: readonly number[]): Promise<void> {
+    const program = this.start(options);
+    try {
+      await program.finished(allowed);
+    } finally {
+      this.#running.delete(program);
+    }
+  }
+
+  /** Ends some of them. */
+  async stop(programs: Iterable<Program>): Promise<void> {
+    await Promise.all([...programs].map(async (program) => {
+      await program.stop();
+      this.#running.delete(program);
+    }));
+  }
+
+  /** Starts no more, and ends all. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.stop(this.#running);
+  }
+
+  /** Ends all at once, without asking. */
+  kill(): void {
+    this.#closed = true;
+    for (const program of this.#running) program.signal("SIGKILL");
+  }
+}
