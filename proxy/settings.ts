@@ -22,7 +22,8 @@ export interface Settings {
 }
 
 const WILDCARDS = ["0.0.0.0", "::"];
-const TOKEN = /^[A-Za-z0-9.!%*_+`'~-]+$/;
+/** A method without small letters: methods are compared by case, so that "invite" would authenticate no INVITE. */
+const METHOD = /^[A-Z0-9.!%*_+`'~-]+$/;
 
 function readListen(text: string): Address {
   const address = text.startsWith("udp:") ? parseHostPort(text.slice(4)) : undefined;
@@ -67,12 +68,15 @@ export function readSettings(values: ProxyValues): Settings {
       throw new UsageError("--realm takes at most 256 bytes without control characters");
     }
   }
+  if (values.auth_methods.length === 0) {
+    throw new UsageError("--auth_methods needs a value: SIP methods (or --auth none)");
+  }
   for (const method of values.auth_methods) {
-    if (!TOKEN.test(method) || method === "ACK" || method === "CANCEL") {
+    if (!METHOD.test(method) || method === "ACK" || method === "CANCEL") {
       throw new UsageError(
         `--auth_methods: ${
           JSON.stringify(method)
-        } is not allowed; it takes SIP methods other than ACK and CANCEL`,
+        } is not allowed; it takes SIP methods in capitals other than ACK and CANCEL`,
       );
     }
   }
@@ -83,6 +87,9 @@ export function readSettings(values: ProxyValues): Settings {
         `--next_hop: ${JSON.stringify(values.next_hop)} is not allowed; it takes sip:ADDRESS:PORT over UDP`,
       );
     }
+  }
+  if (values.digest_algorithms.length === 0) {
+    throw new UsageError(`--digest_algorithms needs a value: some of ${DIGEST_ALGORITHMS.join(", ")}`);
   }
   const digestAlgorithms = values.digest_algorithms.map((name) => {
     const known = DIGEST_ALGORITHMS.find((algorithm) => algorithm === name);
