@@ -196,7 +196,9 @@ export class CredentialSource {
       const user = outcome?.status === "ok" ? this.#install(key, outcome, askedAt) : undefined;
       if (user === undefined) {
         this.counters.failed++;
-        if (this.options.prefetching && outcome === undefined) this.#want(key, identity);
+        // No answer, or DBclient without its database: it may have one later. Other errors stay as they are.
+        const later = outcome === undefined || (outcome.status === "error" && outcome.code === "unavailable");
+        if (this.options.prefetching && later) this.#want(key, identity);
       }
       for (const waiter of waiters) waiter(user, now);
     });
