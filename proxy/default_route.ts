@@ -95,7 +95,7 @@ function onward(
   const { method, hasToTag, isForUs } = request;
   if (routed) {
     if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
-    return isForUs && !hasToTag ? proxy.relay_to_next_hop() : proxy.relay();
+    return isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   }
   if (hasToTag && !isForUs) {
     // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS).

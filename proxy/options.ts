@@ -12,7 +12,7 @@ export const PROXY_FLAGS = {
     type: "list",
     value: "udp:ADDRESS:PORT",
     default: ["udp:127.0.0.1:5060"],
-    help: "Where SIP is received; several for several addresses, [::1] form for IPv6",
+    help: "Where SIP is received: one IPv4 and one IPv6 address ([::1]) at most",
   },
   advertise: {
     type: "text",

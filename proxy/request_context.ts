@@ -235,7 +235,10 @@ export class RequestContext implements RouteRequest, RouteActions {
   }
 
   relay_to_next_hop(): void {
-    this.relay(this.core.options.nextHop);
+    const { nextHop } = this.core.options;
+    // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
+    if (nextHop === undefined && this.isForUs) return this.reply(404);
+    this.relay(nextHop);
   }
 
   reply(status: number, reason?: string, headers: readonly string[] = []): void {

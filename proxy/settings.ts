@@ -49,6 +49,11 @@ function readAlias(text: string): [string, string] {
 export function readSettings(values: ProxyValues): Settings {
   const listen = values.listen.map(readListen);
   if (listen.length === 0) throw new UsageError("--listen needs a value: udp:ADDRESS:PORT");
+  for (const ipv6 of [false, true]) {
+    if (listen.filter(({ host }) => host.includes(":") === ipv6).length > 1) {
+      throw new UsageError("--listen takes at most one IPv4 and one IPv6 address");
+    }
+  }
   const advertise = values.advertise === undefined ? undefined : parseHostPort(values.advertise);
   if (values.advertise !== undefined && advertise === undefined) {
     throw new UsageError(
