@@ -4,3 +4,5 @@ export * from "./clock_io.ts";
 export * from "./datagram.ts";
 export * from "./datagram_io.ts";
 export * from "./dbclient_link_io.ts";
+export * from "./hmac_io.ts";
+export * from "./warmup_file_io.ts";
