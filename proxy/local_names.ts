@@ -3,7 +3,8 @@ import { type Address, formatAddress, type SipUri } from "../mod.ts";
 
 /** Answers whether a URI means this proxy. */
 export class LocalNames {
-  readonly #own = new Set<string>();
+  /** Own hosts in lower case, each with its ports. */
+  readonly #own = new Map<string, Set<number>>();
   readonly #realms = new Map<string, string>();
   readonly #faces: { readonly ipv6: boolean; readonly text: string }[];
 
@@ -18,7 +19,8 @@ export class LocalNames {
     private readonly realms: readonly string[],
   ) {
     for (const address of [...listen, ...(advertise === undefined ? [] : [advertise])]) {
-      this.#own.add(formatAddress(address).toLowerCase());
+      const host = address.host.toLowerCase();
+      this.#own.set(host, (this.#own.get(host) ?? new Set()).add(address.port));
     }
     for (const realm of realms) this.#realms.set(realm.toLowerCase(), realm);
     const faces = advertise === undefined ? listen : [advertise];
@@ -36,7 +38,7 @@ export class LocalNames {
 
   /** Whether host and port are an address of this proxy. */
   isOwn(uri: SipUri): boolean {
-    return this.#own.has(formatAddress({ host: uri.host, port: uri.port ?? 5060 }).toLowerCase());
+    return this.#own.get(uri.host.toLowerCase())?.has(uri.port ?? 5060) ?? false;
   }
 
   /** Whether a URI names this proxy, or a domain that it serves. */
@@ -49,11 +51,6 @@ export class LocalNames {
    * belongs to the first realm.
    */
   realmOf(host: string): string | undefined {
-    const served = this.#realms.get(host);
-    if (served !== undefined) return served;
-    for (const own of this.#own) {
-      if (own.startsWith(`${host}:`) || own.startsWith(`[${host}]:`)) return this.realms[0];
-    }
-    return undefined;
+    return this.#realms.get(host) ?? (this.#own.has(host) ? this.realms[0] : undefined);
   }
 }

@@ -101,6 +101,8 @@ export class ProxyCore implements TransactionUser {
   readonly layer: TransactionLayer;
   readonly names: LocalNames;
   readonly realms: ReadonlySet<string>;
+  /** Where `--next_hop` leads, read once. */
+  readonly nextHop: Destination | undefined;
   readonly #message = new SipMessage();
   readonly #held = new SipMessage();
   readonly #patch = new Patch();
@@ -116,6 +118,7 @@ export class ProxyCore implements TransactionUser {
     private readonly route: RouteFunction,
   ) {
     this.realms = new Set(options.realms);
+    this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.names = new LocalNames(options.listen, options.advertise, options.realms);
     this.#branchPrefix = `z9hG4bK${toHex(environment.random.bytes(6))}`;
     this.layer = new TransactionLayer(
@@ -297,7 +300,7 @@ export class ProxyCore implements TransactionUser {
    * Forwards a request: RFC 3261 §16.6.
    *
    * @param context undefined for an ACK, which is forwarded without a transaction
-   * @param destination from the route; a Route value left in the request goes before it
+   * @param destination from the route, undefined for the Request-URI; a Route value left in the request goes before it
    */
   forward(
     message: SipMessage,
@@ -307,7 +310,7 @@ export class ProxyCore implements TransactionUser {
       readonly ownRoute: boolean;
       readonly recordRoute: boolean;
       readonly consumeDigest: boolean;
-      readonly destination: string | undefined;
+      readonly destination: Destination | undefined;
     },
     now: number,
   ): void {
@@ -365,7 +368,7 @@ export class ProxyCore implements TransactionUser {
     }
   }
 
-  #target(message: SipMessage, ownRoute: boolean, destination: string | undefined): Destination {
+  #target(message: SipMessage, ownRoute: boolean, destination: Destination | undefined): Destination {
     const routes = message.values(HeaderId.ROUTE);
     if (ownRoute) routes.advance();
     if (routes.advance()) {
@@ -373,7 +376,7 @@ export class ProxyCore implements TransactionUser {
       if (route?.parse(message.buffer, routes.start, routes.end)) return routeDestination(route);
       return { status: 500, reason: "Route has no readable URI" };
     }
-    return textDestination(destination ?? message.requestUri);
+    return destination ?? textDestination(message.requestUri);
   }
 
   #forwardResponse(message: SipMessage, context: TransactionContext, from: Address, now: number): void {

@@ -8,6 +8,7 @@ import {
   VERDICTS,
 } from "../mod.ts";
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
+import { type Destination, textDestination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import { findOwnRoute } from "./own_route.ts";
 import type { ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
@@ -32,7 +33,6 @@ export class RequestContext implements RouteRequest, RouteActions {
   readonly fromHost: string;
   readonly realm: string | undefined;
   readonly hasToTag: boolean;
-  readonly isForUs: boolean;
   #message: SipMessage;
   #now: number;
   #progress: Progress = "open";
@@ -59,7 +59,10 @@ export class RequestContext implements RouteRequest, RouteActions {
     this.fromHost = claim.host;
     this.realm = core.names.realmOf(claim.host);
     this.hasToTag = message.toTag !== "";
-    this.isForUs = core.isForUs(message.requestUri);
+  }
+
+  get isForUs(): boolean {
+    return this.core.isForUs(this.#message.requestUri);
   }
 
   get message(): SipMessage {
@@ -224,6 +227,10 @@ export class RequestContext implements RouteRequest, RouteActions {
   }
 
   relay(destination?: string): void {
+    this.#relayTo(destination === undefined ? undefined : textDestination(destination));
+  }
+
+  #relayTo(destination: Destination | undefined): void {
     if (this.#over()) return;
     this.#progress = "done";
     this.core.forward(this.#message, this.context, this.source, {
@@ -238,7 +245,7 @@ export class RequestContext implements RouteRequest, RouteActions {
     const { nextHop } = this.core.options;
     // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
     if (nextHop === undefined && this.isForUs) return this.reply(404);
-    this.relay(nextHop);
+    this.#relayTo(this.core.nextHop);
   }
 
   reply(status: number, reason?: string, headers: readonly string[] = []): void {
