@@ -72,6 +72,8 @@ const RETRY_AFTER_UNAVAILABLE = 5;
 /** Seconds that a refused sender is told to wait for another renewal, docs/PROTOCOL.md §5. */
 const RETRY_AFTER_RENEW = 2;
 
+const OTHER_URI = "uri is not the Request-URI";
+
 /** Verifies answers and makes challenges. */
 export class PcAuthenticator {
   readonly #qop: "auth-int" | undefined;
@@ -111,14 +113,12 @@ export class PcAuthenticator {
         malformed ??= `${answer.field} ${answer.problem}`.trim();
         continue;
       }
-      if (answer.uri !== message.requestUri) {
-        malformed ??= "uri is not the Request-URI";
+      const user = answer.opaque === this.options.opaque ? this.cache.get(answer.username, realm) : undefined;
+      const live = user?.find(answer.algorithm, answer.nonce);
+      if (user === undefined || live === undefined) {
+        if (answer.uri !== message.requestUri) malformed ??= OTHER_URI;
         continue;
       }
-      if (answer.opaque !== this.options.opaque) continue;
-      const user = this.cache.get(answer.username, realm);
-      const live = user?.find(answer.algorithm, answer.nonce);
-      if (user === undefined || live === undefined) continue;
       if (found !== undefined) {
         return { verdict: "malformed", reason: "two answers are for live credentials" };
       }
@@ -129,6 +129,7 @@ export class PcAuthenticator {
         ? { verdict: "malformed", reason: malformed }
         : { verdict: "stale", username };
     }
+    if (found.answer.uri !== message.requestUri) return { verdict: "malformed", reason: OTHER_URI };
     return this.#verify(found.live, found.user, found.answer, message, kind, now);
   }
 
@@ -176,24 +177,27 @@ export class PcAuthenticator {
     done: (outcome: ChallengeOutcome, now: number) => void,
   ): void {
     const { guided, stale, renew } = describe(result.verdict);
-    const user = this.cache.getOrAdd(result.username ?? this.subscriberName(fromUser), realm);
-    const offer = user.newest;
+    const username = result.username ?? this.subscriberName(fromUser);
+    const known = this.cache.get(username, realm);
+    const offer = known?.newest;
     const spent = renew && offer?.nonceHex === result.nonce;
     if (offer?.canOffer(now) && !spent) {
       done({ header: this.#write(offer, realm, guided, stale, request) }, now);
       return;
     }
-    if (!this.source.isFetching(user)) {
-      if (spent && !this.source.mayRenew(user, now)) {
-        done({ unavailable: true, retryAfter: RETRY_AFTER_RENEW }, now);
-        return;
-      }
-      if (offer === undefined && !this.misses.take(source, now)) {
+    if (known === undefined || !this.source.isFetching(known)) {
+      if (known !== undefined && spent) {
+        if (!this.source.mayRenew(known, now)) {
+          done({ unavailable: true, retryAfter: RETRY_AFTER_RENEW }, now);
+          return;
+        }
+      } else if (!this.misses.take(source, now)) {
+        // Not added to the cache, where it would push out another.
         done({ unavailable: true, retryAfter: RETRY_AFTER_UNAVAILABLE }, now);
         return;
       }
     }
-    this.source.fetch(user, now, (fetched, at) => {
+    this.source.fetch(known ?? this.cache.getOrAdd(username, realm), now, (fetched, at) => {
       const fresh = fetched?.newest;
       done(
         fresh?.canOffer(at)

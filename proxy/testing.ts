@@ -5,6 +5,7 @@
 import {
   type Address,
   type ChainAlgorithm,
+  chainSeed,
   type Credential,
   deriveCredential,
   type DigestAlgorithm,
@@ -26,8 +27,11 @@ import {
   type PcAnswer,
   type PcChallenge,
   type PcInfo,
+  renewMac,
+  responseMac,
   seededRandom,
   SipMessage,
+  toHex,
   type VerifyStatus,
   writePcAnswer,
 } from "../mod.ts";
@@ -486,6 +490,47 @@ export class PcCaller {
       headers: [...lines, ...(parts.headers ?? [])],
     });
   }
+}
+
+/** What {@linkcode craftAnswer} answers for, and how. */
+export interface CraftOptions {
+  readonly method?: string;
+  readonly uri?: string;
+  readonly callId?: string;
+  readonly cseq: number;
+  readonly seq: number | "none";
+  readonly password?: string;
+  /** Puts auth-int in, over this body. */
+  readonly body?: string;
+  /** Replaced after the MAC was computed. */
+  readonly changes?: Partial<PcAnswer>;
+}
+
+/** An answer made by hand from a credential, for what no agent would send. The value of the header. */
+export function craftAnswer(credential: Credential, opaque: string, options: CraftOptions): string {
+  const { algorithm, username, realm, nonce, n, key } = credential;
+  const hash = backend.get(algorithm);
+  const { seq, cseq, method = "INVITE", uri = "sip:bob@example.com", callId = "7f3a9c@192.0.2.10" } = options;
+  const secret = ha1(backend.get(ha1Algorithm(algorithm)), credential, options.password ?? "secret");
+  const chain = hash.chain(nonce, chainSeed(hash, secret, nonce, n), n);
+  const bodyHash = options.body === undefined ? undefined : toHex(hash.digest(encoder.encode(options.body)));
+  const identity = { method, uri, callId, cseq };
+  const none = seq === "none";
+  return writePcAnswer({
+    username,
+    realm,
+    algorithm,
+    nonce: toHex(nonce),
+    opaque,
+    uri,
+    seq: none ? undefined : seq,
+    token: none ? undefined : chain.slice(seq * hash.size, (seq + 1) * hash.size),
+    response: none
+      ? renewMac(hash, key, opaque, identity, bodyHash)
+      : responseMac(hash, key, opaque, seq, identity, bodyHash),
+    qop: bodyHash === undefined ? undefined : "auth-int",
+    ...options.changes,
+  });
 }
 
 /** Takes a call of a PC caller up to the INVITE as it was forwarded to the called side. */
