@@ -71,6 +71,7 @@ export class SipMessage {
   readonly to: NameAddrView = new NameAddrView();
   #via = new ViaView();
   #viaState: 0 | 1 | 2 = 0; // not read yet, good, none or malformed
+  readonly #below = new ViaView();
   #secondVia: ViaView | undefined;
   #secondViaRead = false;
   #requestUri: string | undefined;
@@ -258,8 +259,7 @@ export class SipMessage {
       if (i < 0) return undefined;
       at = this.valueStart(i);
     }
-    const view = new ViaView();
-    if (view.parse(this.buffer, at, this.valueEnd(i))) this.#secondVia = view;
+    if (this.#below.parse(this.buffer, at, this.valueEnd(i))) this.#secondVia = this.#below;
     return this.#secondVia;
   }
 

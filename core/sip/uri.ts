@@ -27,6 +27,10 @@ const USER = /^(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+$/;
 const PASSWORD = /^(?:[A-Za-z0-9\-_.!~*'()&=+$,]|%[0-9A-Fa-f]{2})*$/;
 const PARAM = /^(?:[A-Za-z0-9\-_.!~*'()[\]/:&+$]|%[0-9A-Fa-f]{2})+$/;
 const HEADER = /^(?:[A-Za-z0-9\-_.!~*'()[\]/?:+$]|%[0-9A-Fa-f]{2})*$/;
+/** The usual form in one step: no password, no parameter but lr, no header, no escape. Only a short cut; see parseUri. */
+const PLAIN = /^(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$,]+)@)?([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(;lr)?$/;
+const NO_PAIRS: readonly [] = [];
+const LOOSE: readonly UriParam[] = [["lr", undefined]];
 const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?$/;
 
 /**
@@ -46,6 +50,20 @@ const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|([A-Za-z0-9._-]+))(?:
  * ```
  */
 export function parseUri(text: string): SipUri | undefined {
+  const plain = PLAIN.exec(text);
+  if (plain !== null) {
+    const port = plain[4] === undefined ? undefined : Number(plain[4]);
+    if (port !== undefined && port > 65535) return undefined;
+    return {
+      scheme: plain[1],
+      user: plain[2],
+      password: undefined,
+      host: plain[3],
+      port,
+      params: plain[5] === undefined ? NO_PAIRS : LOOSE,
+      headers: NO_PAIRS,
+    };
+  }
   const colon = text.indexOf(":");
   if (colon < 1 || !/^[A-Za-z][A-Za-z0-9+.-]*$/.test(text.slice(0, colon))) return undefined;
   const scheme = text.slice(0, colon).toLowerCase();
