@@ -2,10 +2,10 @@
 
 /** How long a program may take to be ready, ms: its first start may have to fetch packages. */
 const READY_MS = 120_000;
-/** When SIGTERM is sent again, ms after the first: callers then no longer wait for open calls. */
-const AGAIN_MS = 1_000;
 /** How long a program may take to end after SIGTERM, ms; then it is killed. */
 const GRACE_MS = 5_000;
+/** The part of it after which SIGTERM is sent again: callers then no longer wait for open calls. */
+const AGAIN = 0.2;
 /** Last lines of standard error that a failure repeats. */
 const KEPT_LINES = 3;
 /** Fields of /proc/PID/stat (proc(5)) after the command in parentheses, from 0: user and system time of all threads. */
@@ -65,7 +65,7 @@ export class Program {
   readonly #lines: string[] = [];
   #watcher: ((line: string) => void) | undefined;
 
-  constructor(readonly options: ProgramOptions, config: string) {
+  constructor(readonly options: ProgramOptions, config: string, private readonly grace: number) {
     const { module, permissions, args, env } = options;
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [
@@ -144,8 +144,8 @@ export class Program {
   /** Ends it: SIGTERM twice, and after a grace time SIGKILL. */
   async stop(): Promise<void> {
     this.signal("SIGTERM");
-    const again = setTimeout(() => this.signal("SIGTERM"), AGAIN_MS);
-    const kill = setTimeout(() => this.signal("SIGKILL"), GRACE_MS);
+    const again = setTimeout(() => this.signal("SIGTERM"), this.grace * AGAIN);
+    const kill = setTimeout(() => this.signal("SIGKILL"), this.grace);
     await this.#ended;
     clearTimeout(again);
     clearTimeout(kill);
@@ -172,25 +172,35 @@ export class Programs {
   readonly #running = new Set<Program>();
   #closed = false;
 
-  /** @param config path of deno.json, which has the permission sets */
-  constructor(private readonly config: string) {}
+  /**
+   * @param config path of deno.json, which has the permission sets
+   * @param grace ms between SIGTERM and SIGKILL
+   */
+  constructor(private readonly config: string, private readonly grace = GRACE_MS) {}
 
   /** Starts a program. */
   start(options: ProgramOptions): Program {
     if (this.#closed) throw new ProgramError("interrupted");
-    const program = new Program(options, this.config);
+    const program = new Program(options, this.config, this.grace);
     this.#running.add(program);
     return program;
   }
 
-  /** Runs a program that ends by itself. */
-  async run(options: ProgramOptions, allowed?: readonly number[]): Promise<void> {
+  /**
+   * Runs a program that ends by itself.
+   *
+   * @param allowed exit codes that are no failure
+   * @param others programs that must not end before it
+   * @throws {ProgramError} when it fails, or one of the others has ended
+   */
+  async run(
+    options: ProgramOptions,
+    allowed?: readonly number[],
+    others: readonly Program[] = [],
+  ): Promise<void> {
     const program = this.start(options);
-    try {
-      await program.finished(allowed);
-    } finally {
-      this.#running.delete(program);
-    }
+    await Promise.race([program.finished(allowed), ...others.map((other) => other.finished([]))]);
+    this.#running.delete(program);
   }
 
   /** Ends some of them. */

@@ -127,19 +127,23 @@ export async function runMode(
       calledPort,
     );
     const cpuBefore = await proxy.cpuTime();
-    await programs.run({
-      name: "callers",
-      module: `${root}uac/main.ts`,
-      permissions: "uac",
-      args: [
-        ...["-sn", "uac", "-i", HOST, "-r", String(options.rate), "-m", String(options.calls)],
-        ...["--inf", `${directory}/callers.csv`, "--realm", REALM, "--auth", mode],
-        ...(options.preemptive ? [] : ["--no-preemptive"]),
-        ...(options.bye ? ["--bye"] : []),
-        ...["--json", reportFile, `${HOST}:${proxyPort}`],
-      ],
-      onLine: onProgress,
-    }, [0, 1]);
+    await programs.run(
+      {
+        name: "callers",
+        module: `${root}uac/main.ts`,
+        permissions: "uac",
+        args: [
+          ...["-sn", "uac", "-i", HOST, "-r", String(options.rate), "-m", String(options.calls)],
+          ...["--inf", `${directory}/callers.csv`, "--realm", REALM, "--auth", mode],
+          ...(options.preemptive ? [] : ["--no-preemptive"]),
+          ...(options.bye ? ["--bye"] : []),
+          ...["--json", reportFile, `${HOST}:${proxyPort}`],
+        ],
+        onLine: onProgress,
+      },
+      [0, 1],
+      [dbclient, called, proxy],
+    );
     const cpuAfter = await proxy.cpuTime();
     await programs.stop([proxy, called]);
     await programs.stop([dbclient]);

@@ -1,0 +1,59 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { cpuTime, ProgramError, Programs } from "./processes_io.ts";
+
+const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+
+/** A module with this source; the caller's `body` runs with programs that are ended after it. */
+async function withModule(
+  source: string,
+  body: (programs: Programs, module: string) => Promise<void>,
+): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  const programs = new Programs(config, 300);
+  try {
+    await Deno.writeTextFile(`${directory}/module.ts`, source);
+    await body(programs, `${directory}/module.ts`);
+  } finally {
+    await programs.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const options = (module: string) => ({ name: "program", module, permissions: "demo", args: ["7"] });
+
+Deno.test("programs: the ready line, CPU time, the end", async () => {
+  const source =
+    `console.error("one"); console.error("ready on port " + Deno.args[0]); setInterval(() => {}, 1000);`;
+  await withModule(source, async (programs, module) => {
+    const program = programs.start(options(module));
+    assertEquals((await program.ready(/ready on port (\d+)/))[1], "7");
+    const time = await program.cpuTime();
+    if (Deno.build.os === "linux") assert(time !== undefined && time > 0);
+    await programs.stop([program]);
+    await assertRejects(() => program.finished(), ProgramError, "SIGTERM");
+    assertEquals(await cpuTime(program.pid), undefined);
+  });
+});
+
+Deno.test("programs: one that ends before it is ready is an error with its last words", async () => {
+  await withModule(`console.error("no such realm"); Deno.exit(3);`, async (programs, module) => {
+    const program = programs.start(options(module));
+    const error = await assertRejects(() => program.ready(/ready/), ProgramError);
+    assertMatch((error as Error).message, /^program ended with exit code 3: no such realm$/);
+    await assertRejects(() => programs.run(options(module)), ProgramError, "exit code 3");
+    await programs.run(options(module), [0, 3]);
+  });
+});
+
+Deno.test("programs: one that ignores SIGTERM is killed; after close none is started", async () => {
+  const source =
+    `Deno.addSignalListener("SIGTERM", () => {}); console.error("ready"); setInterval(() => {}, 1000);`;
+  await withModule(source, async (programs, module) => {
+    const program = programs.start(options(module));
+    await program.ready(/ready/);
+    await programs.close();
+    await assertRejects(() => program.finished(), ProgramError, "SIGKILL");
+    assertThrows(() => programs.start(options(module)), ProgramError, "interrupted");
+  });
+});
