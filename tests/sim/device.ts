@@ -17,6 +17,8 @@ export interface Call {
   invite?: Outcome;
   /** Of the caller's BYE. */
   bye?: Outcome;
+  /** Whether the caller is to hang up. */
+  readonly hangsUp: boolean;
   /** The called side hung up. */
   ended: boolean;
 }
@@ -43,7 +45,12 @@ export class Device extends Endpoint {
   /** Calls; the result fills itself. */
   call(options: CallOptions): Call {
     const { queue, random } = this.around;
-    const call: Call = { device: this, startedAt: queue.now, ended: false };
+    const call: Call = {
+      device: this,
+      startedAt: queue.now,
+      hangsUp: options.bye !== "nobody",
+      ended: false,
+    };
     const callId = this.newCallId();
     this.#calls.set(callId, call);
     const { hop, uri = "sip:bob@example.com", body } = options;
@@ -61,7 +68,7 @@ export class Device extends Endpoint {
       };
       acknowledge();
       sent.onRepeated(acknowledge);
-      if (options.bye === "nobody") return;
+      if (!call.hangsUp) return;
       queue.after(options.hold ?? 100, () => {
         if (call.ended) return;
         this.start(

@@ -94,6 +94,8 @@ export abstract class Endpoint implements TransactionUser {
   /** Sees every challenge that comes, before the agent. */
   onChallenges: ((challenges: readonly PcChallenge[], spec: RequestSpec, cseq: number) => void) | undefined;
   protected readonly waker: Waker;
+  /** Methods that proxies have asked for answers with. */
+  readonly #challengedMethods = new Set<string>();
   readonly #view = new SipMessage();
 
   constructor(
@@ -140,7 +142,9 @@ export abstract class Endpoint implements TransactionUser {
       over: false,
       onRepeated: undefined,
     };
-    this.#send(pending, this.agent.preempt(exchange, this.#identity(pending)));
+    // A token with a method that is not authenticated would be wasted: the proxy drops it unread.
+    const asked = this.#challengedMethods.has(spec.method);
+    this.#send(pending, asked ? this.agent.preempt(exchange, this.#identity(pending)) : []);
     return { onRepeated: (action) => pending.onRepeated = action };
   }
 
@@ -194,6 +198,7 @@ export abstract class Endpoint implements TransactionUser {
   #challenged(message: SipMessage, pending: Pending): void {
     const challenges = pcHeaders(message, [HeaderId.PROXY_AUTHENTICATE, HeaderId.WWW_AUTHENTICATE])
       .map(parsePcChallenge).filter((challenge): challenge is PcChallenge => !isMalformed(challenge));
+    this.#challengedMethods.add(pending.spec.method);
     this.onChallenges?.(challenges, pending.spec, pending.cseq);
     const challenged = this.#identity(pending);
     const next = { ...challenged, cseq: challenged.cseq + 1 };

@@ -80,6 +80,11 @@ export class Outsider {
     };
   }
 
+  /** Call-ID of the next request; its CSeq is 1. */
+  get nextCallId(): string {
+    return `call-${this.#number + 1}`;
+  }
+
   /** A parameter of the last challenge. */
   param(name: string): string {
     return new RegExp(`[ ,]${name}="?([^",\r]*)`).exec(this.last)?.[1] ?? "";

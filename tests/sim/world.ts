@@ -98,5 +98,6 @@ export class World {
 /** Whether nothing more is to come of a call. */
 export function isOver(call: Call): boolean {
   if (call.invite === undefined) return false;
+  if (!call.hangsUp) return true;
   return call.invite.status < 200 || call.invite.status > 299 || call.bye !== undefined || call.ended;
 }
