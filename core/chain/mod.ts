@@ -4,6 +4,7 @@ export * from "./agent_chain.ts";
 export * from "./agent_types.ts";
 export * from "./constants.ts";
 export * from "./derive.ts";
+export * from "./derive_many.ts";
 export * from "./mac.ts";
 export * from "./pc_header.ts";
 export * from "./policy.ts";
