@@ -1,7 +1,8 @@
 /**
  * The credential cache: at most `maxUsers` users, in two parts (docs/PROTOCOL.md §8). Users who were never verified
  * share at most a quarter, so that made-up names cannot push real users out; an accepted token moves a user to the
- * protected part. Each part forgets its least recently used user.
+ * protected part. Each part forgets its least recently used user. Users from a warm-up file are the operator's own
+ * choice, so that they need no proof to be protected.
  */
 import type { ChainAlgorithm, LiveCredential } from "../mod.ts";
 
@@ -15,7 +16,7 @@ export class CachedUser {
   lastIssueAt = -Infinity;
   /** Whether a request of the user came since the last credential arrived. */
   seenSinceIssue = false;
-  /** Whether a token of the user was ever accepted: which part of the cache it is in. */
+  /** Whether a token of the user was ever accepted, or the operator vouched for it: which part of the cache it is in. */
   verified = false;
 
   constructor(readonly key: string, readonly username: string, readonly realm: string) {}
@@ -96,6 +97,24 @@ export class CredentialCache {
     user.verified = true;
     this.#unverified.delete(user.key);
     this.#put(this.#verified, this.#verifiedMax, user);
+  }
+
+  /**
+   * Adds a user of a warm-up file (docs/PROTOCOL.md §10): to the protected part while it has room, then to the other.
+   * Nobody is pushed out for it.
+   *
+   * @returns undefined when there is no room, or the user is there already
+   */
+  preload(username: string, realm: string): CachedUser | undefined {
+    const key = CredentialCache.key(username, realm);
+    if (this.#verified.has(key) || this.#unverified.has(key)) return undefined;
+    const user = new CachedUser(key, username, realm);
+    if (this.#verified.size < this.#verifiedMax) {
+      user.verified = true;
+      this.#verified.set(key, user);
+    } else if (this.#unverified.size < this.#unverifiedMax) this.#unverified.set(key, user);
+    else return undefined;
+    return user;
   }
 
   /** Forgets a user. */

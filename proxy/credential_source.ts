@@ -10,7 +10,7 @@ import {
   LiveCredential,
   RENEW_INTERVAL_MS,
 } from "../mod.ts";
-import type { CachedUser, CredentialCache } from "./credential_cache.ts";
+import { type CachedUser, CredentialCache } from "./credential_cache.ts";
 
 /** What DBclient says about one user, docs/PROTOCOL.md §9 (ISSUED). */
 export type IssueOutcome =
@@ -53,6 +53,11 @@ export interface SourceOptions {
 const MAX_BATCH = 1000;
 /** The part of a credential's life after which it is renewed if its user was seen, docs/PROTOCOL.md §7. */
 const RENEW_AT_LIFE = 0.9;
+/** The renewals of a warm-up file's users are spread over this part of their life: they all began together. */
+const PRELOAD_SPREAD = 0.05;
+const PRELOAD_STEPS = 256;
+/** Users looked at again in one {@linkcode CredentialSource.advance}: those of a warm-up file all expire together. */
+const MAX_AGED = 2000;
 /** How long a revocation is remembered against credentials that were on the way, ms: above any answer's deadline. */
 const REVOCATION_MEMORY_MS = 60_000;
 
@@ -74,16 +79,26 @@ export interface SourceCounters {
   usersAsked: number;
   prefetched: number;
   failed: number;
+  /** Credentials taken from a warm-up file. */
+  preloaded: number;
 }
 
 /** Asks DBclient for credentials and puts them in the cache. */
 export class CredentialSource {
-  readonly counters: SourceCounters = { issueFrames: 0, usersAsked: 0, prefetched: 0, failed: 0 };
+  readonly counters: SourceCounters = {
+    issueFrames: 0,
+    usersAsked: 0,
+    prefetched: 0,
+    failed: 0,
+    preloaded: 0,
+  };
   readonly #inFlight = new Map<string, Fetch>();
   readonly #queue: Fetch[] = [];
   readonly #wanted = new Map<string, Identity>();
   /** Users to look at again, by the second in which a credential of theirs nears its end. */
   readonly #ageing = new Map<number, Identity[]>();
+  /** Users of {@linkcode #ageing} whose second has come. */
+  readonly #due: Identity[][] = [];
   readonly #revoked = new Map<string, { readonly serial: number; readonly until: number }>();
   #flushedSerial = 0;
   #nextRound = -Infinity;
@@ -119,6 +134,28 @@ export class CredentialSource {
     user.lastIssueAt = now;
     const fetch = this.#inFlight.get(user.key) ?? this.#ask(user.key, user);
     if (waiter !== undefined) fetch.waiters.push(waiter);
+  }
+
+  /**
+   * Puts a credential of a warm-up file in use (docs/PROTOCOL.md §10).
+   *
+   * @param issuedAt when the file was written, ms on the clock of `now`; may be negative
+   * @param ttl its time to live from then, s
+   * @param serial the file's revocation serial
+   * @returns false when it is expired or revoked, there is no room, or its user has a credential already
+   */
+  preload(credential: Credential, issuedAt: number, ttl: number, serial: number, now: number): boolean {
+    const { username, realm } = credential;
+    const lifeMs = ttl * 1000;
+    const revoked = this.#revokedSerial(CredentialCache.key(username, realm));
+    if (now >= issuedAt + lifeMs || serial < revoked) return false;
+    const user = this.cache.preload(username, realm);
+    if (user === undefined) return false;
+    const hash = this.hashes.get(credential.algorithm);
+    user.install(new LiveCredential(hash, credential, issuedAt, issuedAt + lifeMs));
+    const step = this.counters.preloaded++ % PRELOAD_STEPS / PRELOAD_STEPS;
+    this.#schedule(user, issuedAt + lifeMs * (RENEW_AT_LIFE + step * PRELOAD_SPREAD));
+    return true;
   }
 
   /** To be called after a token was accepted: a nearly used up credential is renewed in the background. */
@@ -206,8 +243,7 @@ export class CredentialSource {
 
   /** Puts a credential in use, unless its user was revoked after the row was read. */
   #install(key: string, outcome: IssueOutcome & { status: "ok" }, askedAt: number): CachedUser | undefined {
-    const revoked = Math.max(this.#revoked.get(key)?.serial ?? 0, this.#flushedSerial);
-    if (outcome.serial < revoked) return undefined;
+    if (outcome.serial < this.#revokedSerial(key)) return undefined;
     const { credential } = outcome;
     const lifeMs = outcome.ttl * 1000;
     // Counted from the question, not from the answer: a slow answer must not lengthen a life.
@@ -225,6 +261,12 @@ export class CredentialSource {
     return user;
   }
 
+  /** A credential whose serial is below this is void. */
+  #revokedSerial(key: string): number {
+    const ofUser = this.#revoked.size === 0 ? 0 : this.#revoked.get(key)?.serial ?? 0;
+    return Math.max(ofUser, this.#flushedSerial);
+  }
+
   #schedule({ username, realm }: Identity, at: number): void {
     const second = Math.ceil(at / 1000);
     const due = this.#ageing.get(second);
@@ -235,12 +277,19 @@ export class CredentialSource {
   /** Looks at users whose credential has a tenth of its life left, or none. */
   #age(now: number): void {
     const second = Math.floor(now / 1000);
-    if (second === this.#agedTo) return;
-    this.#agedTo = second;
-    for (const [due, users] of this.#ageing) {
-      if (due > second) continue;
-      this.#ageing.delete(due);
-      for (const { username, realm } of users) this.#ageOne(username, realm, now);
+    if (second !== this.#agedTo) {
+      this.#agedTo = second;
+      for (const [due, users] of this.#ageing) {
+        if (due > second) continue;
+        this.#ageing.delete(due);
+        this.#due.push(users);
+      }
+    }
+    for (let left = MAX_AGED; left > 0 && this.#due.length > 0; left--) {
+      const users = this.#due[this.#due.length - 1];
+      const user = users.pop();
+      if (user === undefined) this.#due.pop();
+      else this.#ageOne(user.username, user.realm, now);
     }
   }
 

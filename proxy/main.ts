@@ -12,6 +12,7 @@ import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
 import { RunningProxy } from "./proxy_io.ts";
 import type { RouteFunction } from "./route.ts";
 import { readSettings } from "./settings.ts";
+import { readWarmup, type Warmup } from "./warmup_io.ts";
 
 const USAGE = `usage: deno task proxy [flags]
 
@@ -76,6 +77,17 @@ function readKeys(values: ProxyValues): Uint8Array[] {
   }
 }
 
+/** Reads the file of `--cache_warmup_file`. */
+async function loadWarmup(values: ProxyValues, keys: readonly Uint8Array[]): Promise<Warmup | undefined> {
+  if (!values.cache_warmup) return undefined;
+  if (keys.length === 0) throw new UsageError("--cache_warmup needs a key: --key_file or PROXYCHAIN_KEY");
+  try {
+    return await readWarmup(values, keys);
+  } catch (error) {
+    throw new Fatal((error as Error).message);
+  }
+}
+
 /** Loads the module of `--route`. */
 async function loadRoute(path: string): Promise<RouteFunction> {
   readText(path, "--route");
@@ -103,9 +115,17 @@ async function run(values: ProxyValues): Promise<void> {
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
   const route = values.route === undefined ? undefined : await loadRoute(values.route);
-  const proxy = await RunningProxy.start({ values, settings, hashes, keys, route, log }).catch((error) => {
-    throw new Fatal((error as Error).message.split("\n")[0]);
-  });
+  const warmup = await loadWarmup(values, keys);
+  const proxy = await RunningProxy.start({ values, settings, hashes, keys, route, warmup, log })
+    .catch((error) => {
+      throw new Fatal((error as Error).message.split("\n")[0]);
+    });
+  if (warmup !== undefined) {
+    const { path, count, serial, age } = warmup;
+    say(
+      `warm-up file ${path}: ${proxy.preloaded} of ${count} users loaded, ${age} s old, revocation serial ${serial}`,
+    );
+  }
   const { stats_file } = values;
   const statsTimer = stats_file === undefined
     ? undefined

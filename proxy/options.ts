@@ -89,6 +89,31 @@ export const PROXY_FLAGS = {
     unit: "users",
     help: "Size of the credential cache; a quarter of it is for users not verified yet",
   },
+  cache_warmup: {
+    type: "boolean",
+    default: false,
+    help: "Whether credentials are read from --cache_warmup_file before the proxy begins to serve",
+  },
+  cache_warmup_file: {
+    type: "text",
+    value: "FILE",
+    help: "File written by dbclient warmup for this proxy_name, under the key of --key_file",
+  },
+  cache_warmup_size: {
+    type: "integer",
+    min: 1,
+    max: 100_000_000,
+    unit: "users",
+    help: "How many user numbers of the file are taken, from its first number plus offset up; without it all",
+  },
+  offset: {
+    type: "integer",
+    default: 0,
+    min: 0,
+    max: 0xffffffff,
+    help:
+      "Added to the first user number of the warm-up file, so that each proxy starts with users of its own",
+  },
   dbclient_addr: { type: "text", value: "ADDRESS", default: "127.0.0.1", help: "Where DBclient is" },
   dbclient_port: { type: "integer", default: 19760, min: 1, max: 65535, help: "TCP port of DBclient" },
   dbclient_timeout: {

@@ -7,6 +7,7 @@ import {
   type Identity,
   OPAQUE_BYTES,
   toHex,
+  type WarmupRecord,
 } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import { CredentialSource, type IssueService } from "./credential_source.ts";
@@ -104,6 +105,20 @@ export class Proxy {
     this.source.advance(now);
   }
 
+  /**
+   * Puts the credentials of a warm-up file in use; to be called before the first datagram.
+   *
+   * @param issuedAt when the file was written, ms on the clock of `now`
+   * @returns how many users have one now
+   */
+  preload(records: readonly WarmupRecord[], issuedAt: number, serial: number, now: number): number {
+    let loaded = 0;
+    for (const { credential, ttl } of records) {
+      if (this.source.preload(credential, issuedAt, ttl, serial, now)) loaded++;
+    }
+    return loaded;
+  }
+
   /** Credentials that DBclient has withdrawn: of these users, or of all when `users` is undefined. */
   revoked(serial: number, users: readonly Identity[] | undefined, now: number): void {
     this.source.revoked(serial, users, now);
@@ -121,6 +136,7 @@ export class Proxy {
       usersAsked: source.counters.usersAsked,
       prefetched: source.counters.prefetched,
       issueFailed: source.counters.failed,
+      preloaded: source.counters.preloaded,
       digestAnswers: digest.asked,
     };
   }

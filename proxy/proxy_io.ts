@@ -15,6 +15,7 @@ import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
+import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
 const TICK_MS = 10;
@@ -30,6 +31,8 @@ export interface RunOptions {
   readonly hashes: HashBackend;
   readonly keys: readonly Uint8Array[];
   readonly route: RouteFunction | undefined;
+  /** What was read from a warm-up file. */
+  readonly warmup?: Warmup;
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
 
@@ -41,14 +44,17 @@ export class RunningProxy {
   #proxy!: Proxy;
   #tick: ReturnType<typeof setInterval> | undefined;
   #flushing = false;
+  #preloaded = 0;
 
   private constructor(private readonly options: RunOptions) {
-    const { values, hashes, keys, log } = options;
+    const { values, hashes, keys, warmup, log } = options;
     this.#connection = new DbclientConnection({
       addresses: [{ host: values.dbclient_addr, port: values.dbclient_port }],
       name: values.proxy_name,
       keys,
       sha256: hashes.get("SHA-256"),
+      // DBclient tells who was revoked since the file was written.
+      serial: warmup?.serial,
       deadline: values.dbclient_timeout,
       onRevoked: (serial, users) => this.#proxy.revoked(serial, users === "all" ? undefined : users, now()),
       onState: (connected, text) => log(connected ? "dbclient_connected" : "dbclient_lost", { text }),
@@ -72,7 +78,7 @@ export class RunningProxy {
   }
 
   async #open(): Promise<void> {
-    const { values, settings, hashes, route, log } = this.options;
+    const { values, settings, hashes, route, warmup, log } = this.options;
     for (const { host, port } of settings.listen) {
       this.#sockets.push(
         await openDatagramSocket({
@@ -94,6 +100,10 @@ export class RunningProxy {
     };
     const bound = { ...settings, listen: this.listening };
     this.#proxy = new Proxy(values, bound, hashes, environment, new DbclientService(this.#connection), route);
+    if (warmup !== undefined) {
+      const { records, issuedAt, serial } = warmup;
+      this.#preloaded = this.#proxy.preload(records, issuedAt, serial, now());
+    }
     this.#tick = setInterval(() => {
       this.#proxy.advance(now());
       this.#flushSoon();
@@ -103,6 +113,11 @@ export class RunningProxy {
   /** Addresses listened on. */
   get listening(): Address[] {
     return this.#sockets.map(({ local }) => ({ host: local.host, port: local.port }));
+  }
+
+  /** Users who have a credential from the warm-up file. */
+  get preloaded(): number {
+    return this.#preloaded;
   }
 
   /** Counters. */

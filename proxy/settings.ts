@@ -85,6 +85,9 @@ export function readSettings(values: ProxyValues): Settings {
       );
     }
   }
+  if (values.cache_warmup && values.cache_warmup_file === undefined) {
+    throw new UsageError("--cache_warmup needs --cache_warmup_file FILE");
+  }
   if (values.next_hop !== undefined) {
     const uri = parseUri(values.next_hop);
     if (uri === undefined || !isAddress(uriDestination(uri))) {

@@ -21,7 +21,7 @@ export interface ReadWarmupOptions {
   /** Whether a file that others can read or write is read all the same. */
   readonly allowOthers?: boolean;
   /** Is given every record. Not to be used before the promise is fulfilled: the MAC is at the end. */
-  onRecord(record: WarmupRecord): void;
+  onRecord(record: WarmupRecord, header: WarmupHeader): void;
 }
 
 /** A file that was read. */
@@ -54,7 +54,9 @@ export async function readWarmupFile(path: string, options: ReadWarmupOptions): 
   let bytes = 0;
   for (let count = file.readSync(buffer); count !== null; count = file.readSync(buffer)) {
     bytes += count;
-    for (const record of reader.push(buffer.subarray(0, count))) options.onRecord(record);
+    for (const record of reader.push(buffer.subarray(0, count))) {
+      options.onRecord(record, reader.header!);
+    }
   }
   return { ...reader.finish(), bytes, othersMayAccess };
 }

