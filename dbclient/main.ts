@@ -1,24 +1,19 @@
 /** DBclient: issues temporary credentials to proxies from a subscriber database. Entry of `deno task dbclient`. */
-import {
-  formatHelp,
-  type HashBackend,
-  loadHashBackend,
-  parseFlags,
-  parseLinkKey,
-  UsageError,
-} from "../mod.ts";
+import { formatHelp, type HashBackend, loadHashBackend, parseFlags, UsageError } from "../mod.ts";
 import { CsvRowError } from "./csv_io.ts";
-import { chooseServer, type DatabaseChoice, SERVER_FLAGS, type ServerChoice } from "./options.ts";
-import { readSecretFile } from "./password_io.ts";
+import { chooseServer, SERVER_FLAGS, type ServerChoice } from "./options.ts";
+import { databasePassword, linkKey } from "./password_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
 import { DbclientServer } from "./server_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { writeStats } from "./stats_io.ts";
 import { StoreError, type SubscriberStore } from "./subscriber.ts";
 import { users } from "./users_io.ts";
+import { warmup } from "./warmup_io.ts";
 
 const USAGE = `Usage: dbclient [flags]              serve proxies
-       dbclient users COMMAND …     manage subscribers of the embedded database; dbclient users --help`;
+       dbclient users COMMAND …     manage subscribers of the embedded database; dbclient users --help
+       dbclient warmup …            write credentials to a file for a proxy's start; dbclient warmup --help`;
 const NOTES =
   `With SQLite (--db) -h is the address to listen on; with MySQL or MariaDB (-d) it is that of the database, as in
 the mysql client, and --listen is the address to listen on. SIGUSR2 prints the counters.`;
@@ -34,27 +29,6 @@ function firstLine(error: unknown): string {
 }
 
 type Values = ReturnType<typeof parseFlags<typeof SERVER_FLAGS>>["values"];
-
-function databasePassword(database: DatabaseChoice, values: Values, given: ReadonlySet<string>): string {
-  const inUrl = database.kind === "mysql" && database.password !== undefined;
-  if (inUrl) say("warning: a password in --db shows to everyone who can run ps");
-  if (given.has("P")) say("warning: -P shows the password to everyone who can run ps");
-  if (database.kind === "sqlite") return "";
-  if (values.password_file !== undefined) return readSecretFile("--password_file", values.password_file);
-  return values.P ?? database.password ?? "";
-}
-
-function linkKey(values: Values): Uint8Array | undefined {
-  const fromEnv = Deno.env.get("PROXYCHAIN_KEY");
-  const text = values.key_file === undefined ? fromEnv : readSecretFile("--key_file", values.key_file);
-  if (text === undefined || text === "") return undefined;
-  try {
-    return parseLinkKey(text);
-  } catch (error) {
-    const source = values.key_file === undefined ? "environment variable PROXYCHAIN_KEY" : "--key_file";
-    throw new UsageError(`${source}: ${firstLine(error)}`);
-  }
-}
 
 async function serve(
   values: Values,
@@ -145,17 +119,20 @@ async function run(server: DbclientServer, statsFile: string | undefined, ready:
 async function main(args: readonly string[]): Promise<number> {
   try {
     if (args[0] === "users") return await users(args.slice(1), (line) => say(line));
+    if (args[0] === "warmup") return await warmup(args.slice(1), (line) => say(line));
     const { values, positional, given, help } = parseFlags(SERVER_FLAGS, args, (name) => Deno.env.get(name));
     if (help) {
       console.log(formatHelp(USAGE, SERVER_FLAGS, NOTES));
       return 0;
     }
     if (positional.length > 0) {
-      throw new UsageError(`${JSON.stringify(positional[0])} is not known; it takes flags, or users COMMAND`);
+      throw new UsageError(
+        `${JSON.stringify(positional[0])} is not known; it takes flags, users COMMAND or warmup`,
+      );
     }
     const choice = chooseServer(values, given);
-    const password = databasePassword(choice.database, values, given);
-    const key = linkKey(values);
+    const password = databasePassword(choice.database, values, given, say);
+    const key = linkKey(values.key_file);
     const { backend, warning } = await loadHashBackend(values.hash);
     if (warning !== undefined) say(warning);
     try {

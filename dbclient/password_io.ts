@@ -1,5 +1,6 @@
 /** Passwords and keys from files and from the terminal. */
-import { UsageError } from "../mod.ts";
+import { parseLinkKey, UsageError } from "../mod.ts";
+import type { DatabaseChoice } from "./options.ts";
 
 /** The first line of a file, without its line end. */
 export function readSecretFile(flag: string, path: string): string {
@@ -12,6 +13,38 @@ export function readSecretFile(flag: string, path: string): string {
   const line = text.split(/\r?\n/, 1)[0];
   if (line === "") throw new UsageError(`${flag}: ${path} is empty`);
   return line;
+}
+
+/**
+ * The pre-shared key, from `--key_file` or the environment; undefined when there is none.
+ *
+ * @throws {UsageError} when it cannot be read or is no key; the text does not repeat it
+ */
+export function linkKey(keyFile: string | undefined): Uint8Array | undefined {
+  const fromEnv = Deno.env.get("PROXYCHAIN_KEY");
+  const text = keyFile === undefined ? fromEnv : readSecretFile("--key_file", keyFile);
+  if (text === undefined || text === "") return undefined;
+  try {
+    return parseLinkKey(text);
+  } catch (error) {
+    const source = keyFile === undefined ? "environment variable PROXYCHAIN_KEY" : "--key_file";
+    throw new UsageError(`${source}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** The database's password; warns where it was given in a way that shows it to others. */
+export function databasePassword(
+  database: DatabaseChoice,
+  values: { readonly P: string | undefined; readonly password_file: string | undefined },
+  given: ReadonlySet<string>,
+  warn: (line: string) => void,
+): string {
+  const inUrl = database.kind === "mysql" && database.password !== undefined;
+  if (inUrl) warn("warning: a password in --db shows to everyone who can run ps");
+  if (given.has("P")) warn("warning: -P shows the password to everyone who can run ps");
+  if (database.kind === "sqlite") return "";
+  if (values.password_file !== undefined) return readSecretFile("--password_file", values.password_file);
+  return values.P ?? database.password ?? "";
 }
 
 /** Reads one line from standard input; on a terminal it asks first, and what is typed does not show. */
