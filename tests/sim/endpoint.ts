@@ -30,13 +30,13 @@ import {
   type TransactionUser,
   writePcAnswer,
 } from "../../mod.ts";
-import { type EventQueue, Waker } from "./event_queue.ts";
-import type { Network } from "./network.ts";
+import { type Clock, Waker } from "./event_queue.ts";
+import type { Wire } from "./network.ts";
 
 /** What an endpoint is put into. */
 export interface EndpointSurroundings {
-  readonly queue: EventQueue;
-  readonly network: Network;
+  readonly queue: Clock;
+  readonly network: Wire;
   readonly hashes: HashBackend;
   readonly random: Random;
 }

@@ -1,5 +1,14 @@
 /** Virtual time: what happens in a simulation happens in the order of this queue, and never waits. */
 
+/** A clock in ms and what waits for it: virtual here, real in tests over sockets. */
+export interface Clock {
+  readonly now: number;
+  /** Runs `action` at a time. */
+  at(time: number, action: () => void): void;
+  /** Runs `action` in `ms` milliseconds. */
+  after(ms: number, action: () => void): void;
+}
+
 interface Event {
   readonly at: number;
   /** Order of events of the same time. */
@@ -8,7 +17,7 @@ interface Event {
 }
 
 /** A clock in ms and the actions that wait for it: a binary heap. */
-export class EventQueue {
+export class EventQueue implements Clock {
   /** The time, ms. */
   now = 0;
   readonly #heap: Event[] = [];
@@ -89,7 +98,7 @@ export class Waker {
   #at = Infinity;
 
   constructor(
-    private readonly queue: EventQueue,
+    private readonly queue: Clock,
     private readonly nextDue: () => number | undefined,
     private readonly advance: () => void,
   ) {}

@@ -28,10 +28,19 @@ export interface Datagram {
 /** Somebody on the way: gives what goes on instead of a datagram, undefined to let it pass. */
 export type Middle = (datagram: Datagram) => readonly Datagram[] | undefined;
 
-type Receiver = (bytes: Uint8Array, from: Address) => void;
+/** Takes a datagram; the bytes are the receiver's during the call only. */
+export type Receiver = (bytes: Uint8Array, from: Address) => void;
+
+/** What carries datagrams: simulated here, sockets in tests over loopback. */
+export interface Wire {
+  /** Gives an address to a receiver; undefined takes it away. */
+  attach(address: Address, receive: Receiver | undefined): void;
+  /** Sends a copy of the bytes. */
+  send(from: Address, to: Address, buffer: Uint8Array, start?: number, end?: number): void;
+}
 
 /** All links. */
-export class Network {
+export class Network implements Wire {
   /** Sees every datagram that is sent, before its fate. */
   readonly taps: ((datagram: Datagram) => void)[] = [];
   middle: Middle | undefined;
@@ -41,7 +50,6 @@ export class Network {
 
   constructor(private readonly queue: EventQueue, private readonly random: Random) {}
 
-  /** Gives an address to a receiver; undefined takes it away. */
   attach(address: Address, receive: Receiver | undefined): void {
     const key = formatAddress(address);
     if (receive === undefined) this.#receivers.delete(key);
@@ -60,7 +68,6 @@ export class Network {
     this.#links.clear();
   }
 
-  /** Sends a copy of the bytes. */
   send(from: Address, to: Address, buffer: Uint8Array, start = 0, end: number = buffer.length): void {
     const datagram = { from, to, bytes: buffer.slice(start, end) };
     for (const tap of this.taps) tap(datagram);
