@@ -23,6 +23,7 @@ class System {
   called!: CalledSide;
   hop!: Address;
   #port = 0;
+  #probes = 0;
 
   static async start(dbclientUp = true): Promise<System> {
     const system = new System();
@@ -90,8 +91,9 @@ class System {
 
   /** Waits until the proxy has its connection to DBclient. */
   async fetchesWork(): Promise<void> {
-    const probe = await this.device("nobody");
     for (let i = 0; i < 200; i++) {
+      // Another name each time: what is in the cache asks nobody.
+      const probe = await this.device(`nobody-${this.#probes++}`);
       let status = -1;
       probe.ask("INVITE", this.hop, (outcome) => status = outcome.status);
       assert(await this.around.until(() => status >= 0));
