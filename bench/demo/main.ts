@@ -2,10 +2,12 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatHelp, UsageError } from "../../mod.ts";
+import { ProgramError, Programs } from "../processes_io.ts";
+import { importUsers } from "../programs_io.ts";
 import type { DemoFigures, ModeFigures } from "./figures.ts";
 import { DEMO_FLAGS, type DemoOptions, type Mode, MODE_NAMES, NOTES, readOptions, USAGE } from "./options.ts";
-import { ProgramError, Programs } from "./processes_io.ts";
-import { importUsers, runMode, type Stage } from "./stage_io.ts";
+
+import { runMode, type Stage } from "./stage_io.ts";
 import { describeLoad, formatFailures, formatTable, summarize, wrap } from "./table.ts";
 
 const KEY_BYTES = 32;
@@ -27,12 +29,17 @@ async function runModes(stage: Stage): Promise<DemoFigures> {
   const modes: Partial<Record<Mode, ModeFigures>> = {};
   const seconds = Math.ceil(options.calls / options.rate);
   progress("preparing users (the first start ever fetches packages)");
-  await importUsers(stage);
+  const users = await importUsers(stage, options.users);
   for (const mode of options.modes) {
     const name = MODE_NAMES[mode];
     if (terminal) progress(`${name}: starting`);
     else say(`${name}: ${options.calls} calls, about ${seconds} s`);
-    modes[mode] = await runMode(stage, mode, (line) => progress(`${name}: ${line.replace(/^uac: /, "")}`));
+    modes[mode] = await runMode(
+      stage,
+      mode,
+      users,
+      (line) => progress(`${name}: ${line.replace(/^uac: /, "")}`),
+    );
   }
   progress("");
   return { modes };

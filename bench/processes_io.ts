@@ -1,4 +1,5 @@
 /** Programs as subprocesses: started, watched until they are ready, measured, and ended whatever happens. */
+import { cpuTime, descendants } from "./proc_io.ts";
 
 /** How long a program may take to be ready, ms: its first start may have to fetch packages. */
 const READY_MS = 120_000;
@@ -8,29 +9,39 @@ const GRACE_MS = 5_000;
 const AGAIN = 0.2;
 /** Last lines of standard error that a failure repeats. */
 const KEPT_LINES = 3;
-/** Fields of /proc/PID/stat (proc(5)) after the command in parentheses, from 0: user and system time of all threads. */
-const UTIME = 11;
-const STIME = 12;
-/** Length of a clock tick of /proc, µs: USER_HZ is 100 on every Linux that Deno runs on. */
-const TICK_US = 10_000;
-
 /** A program did not do what it was started for; one line. */
 export class ProgramError extends Error {
   override name = "ProgramError";
 }
 
-/** How to start a program of this project. */
-export interface ProgramOptions {
+/** What all programs have. */
+interface CommonOptions {
   /** Name in messages. */
   readonly name: string;
-  /** Path of the module, and the permission set of deno.json with which it runs. */
-  readonly module: string;
-  readonly permissions: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Is given each line of standard error. */
   readonly onLine?: (line: string) => void;
 }
+
+/** How to start a program of this project. */
+export interface ModuleOptions extends CommonOptions {
+  /** Path of the module, and the permission set of deno.json with which it runs. */
+  readonly module: string;
+  readonly permissions: string;
+  /** More flags of `deno run`. */
+  readonly runFlags?: readonly string[];
+}
+
+/** How to start any other program. */
+export interface CommandOptions extends CommonOptions {
+  /** Name or path of what is run. */
+  readonly command: string;
+  readonly cwd?: string;
+}
+
+/** How to start a program. */
+export type ProgramOptions = ModuleOptions | CommandOptions;
 
 async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
   let rest = "";
@@ -42,20 +53,9 @@ async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: stri
   if (rest !== "") onLine(rest);
 }
 
-/** The CPU time of a process with all its threads, µs; undefined on systems without /proc. */
-export async function cpuTime(pid: number): Promise<number | undefined> {
-  if (Deno.build.os !== "linux") return undefined;
-  try {
-    // Deno reads /proc itself only with every permission there is.
-    const { success, stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/stat`], stderr: "null" })
-      .output();
-    if (!success) return undefined;
-    const text = new TextDecoder().decode(stdout);
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[UTIME]) + Number(fields[STIME])) * TICK_US;
-  } catch {
-    return undefined;
-  }
+function moduleArgs({ module, permissions, args, runFlags = [] }: ModuleOptions, config: string): string[] {
+  const flags = ["--quiet", "--no-prompt", "--config", config, `--permission-set=${permissions}`];
+  return ["run", ...flags, ...runFlags, module, ...args];
 }
 
 /** A program that was started. */
@@ -66,19 +66,13 @@ export class Program {
   #watcher: ((line: string) => void) | undefined;
 
   constructor(readonly options: ProgramOptions, config: string, private readonly grace: number) {
-    const { module, permissions, args, env } = options;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-prompt",
-        "--config",
-        config,
-        `--permission-set=${permissions}`,
-        module,
-        ...args,
-      ],
-      env: { ...env },
+    const [command, args] = "command" in options
+      ? [options.command, options.args]
+      : [Deno.execPath(), moduleArgs(options, config)];
+    this.#child = new Deno.Command(command, {
+      args: [...args],
+      env: { ...options.env },
+      cwd: "command" in options ? options.cwd : undefined,
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -145,10 +139,23 @@ export class Program {
   async stop(): Promise<void> {
     this.signal("SIGTERM");
     const again = setTimeout(() => this.signal("SIGTERM"), this.grace * AGAIN);
-    const kill = setTimeout(() => this.signal("SIGKILL"), this.grace);
+    const kill = setTimeout(() => this.kill(), this.grace);
     await this.#ended;
     clearTimeout(again);
     clearTimeout(kill);
+  }
+
+  /** Ends it at once, with all that it started: a server's children would outlive it. */
+  async kill(): Promise<void> {
+    const children = "command" in this.options ? await descendants(this.pid) : [];
+    this.signal("SIGKILL");
+    for (const child of children) {
+      try {
+        Deno.kill(child, "SIGKILL");
+      } catch {
+        // It has ended already.
+      }
+    }
   }
 
   /** Sends a signal, unless the program has ended. */
@@ -220,6 +227,6 @@ export class Programs {
   /** Ends all at once, without asking. */
   kill(): void {
     this.#closed = true;
-    for (const program of this.#running) program.signal("SIGKILL");
+    for (const program of this.#running) program.kill();
   }
 }

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { cpuTime, ProgramError, Programs } from "./processes_io.ts";
+import { cpuTime } from "./proc_io.ts";
+import { ProgramError, Programs } from "./processes_io.ts";
 
-const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+const config = fileURLToPath(new URL("../deno.json", import.meta.url));
 
 /** A module with this source; the caller's `body` runs with programs that are ended after it. */
 async function withModule(
