@@ -26,6 +26,7 @@ import {
   type Transaction,
   TransactionLayer,
   type TransactionUser,
+  TRYING_DELAY,
 } from "../mod.ts";
 import {
   type Destination,
@@ -109,6 +110,7 @@ export class ProxyCore implements TransactionUser {
   readonly #out = new Uint8Array(MAX_MESSAGE + 1);
   readonly #branchPrefix: string;
   #branches = 0;
+  #now: number;
 
   constructor(
     readonly options: ProxyOptions,
@@ -118,6 +120,7 @@ export class ProxyCore implements TransactionUser {
     private readonly route: RouteFunction,
   ) {
     this.realms = new Set(options.realms);
+    this.#now = environment.now;
     this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.names = new LocalNames(options.listen, options.advertise, options.realms);
     this.#branchPrefix = `z9hG4bK${toHex(environment.random.bytes(6))}`;
@@ -138,6 +141,7 @@ export class ProxyCore implements TransactionUser {
     // Keep-alives: CRLF, or a single byte (RFC 5626 §3.5.1 and common practice).
     if (end - start < 16) return;
     this.counters.received++;
+    this.#now = now;
     const message = this.#message;
     const problem = message.parse(buffer, start, end);
     if (problem === undefined) this.layer.receive(message, from, now);
@@ -150,8 +154,14 @@ export class ProxyCore implements TransactionUser {
     return uri !== undefined && this.names.isOwnOrServed(uri);
   }
 
+  /** The latest time that the core was told, ms: what routes go by that have waited. */
+  get now(): number {
+    return this.#now;
+  }
+
   /** Lets due timers fire. */
   advance(now: number): void {
+    this.#now = now;
     this.layer.advance(now);
   }
 
@@ -177,8 +187,9 @@ export class ProxyCore implements TransactionUser {
     const request = new RequestContext(this, message, context, claim, from, now);
     try {
       const pending = this.route(request, request);
-      if (pending === undefined) request.finish();
-      else pending.then(() => request.finish(), (error) => this.#routeFailed(request, error));
+      if (pending === undefined) return request.finish();
+      request.suspend();
+      pending.then(() => request.finish(), (error) => this.#routeFailed(request, error));
     } catch (error) {
       this.#routeFailed(request, error);
     }
@@ -259,9 +270,17 @@ export class ProxyCore implements TransactionUser {
     this.#replyStateless(message, from, 503, undefined, ["Retry-After: 5"]);
   }
 
-  /** Timer C, or a cancelled call that nobody ends. */
+  /** Sends 100 (Trying) for an INVITE if nothing else was sent within 200 ms (RFC 3261 §17.2.1). */
+  tryingSoon(context: TransactionContext, now: number): void {
+    context.timer = "trying";
+    this.layer.wheel.schedule(context, now + TRYING_DELAY);
+  }
+
+  /** Timer C, a cancelled call that nobody ends, or a route that takes its time. */
   contextTimer(context: TransactionContext, now: number): void {
-    if (!context.alive || context.answered || context.client === undefined) return;
+    if (!context.alive || context.answered) return;
+    if (context.timer === "trying") return this.layer.sendTrying(context.server, now);
+    if (context.client === undefined) return;
     if (context.timer === "C") {
       context.timer = "cancelled";
       context.cancelled = true;
@@ -288,7 +307,8 @@ export class ProxyCore implements TransactionUser {
     const final = status >= 200;
     const info = final ? this.#confirmationLine(context, now) : undefined;
     const bytes = response(message, status, reason, {
-      toTag: toHex(this.environment.random.bytes(8)),
+      // One tag for all responses to a request (RFC 3261 §8.2.6.2).
+      toTag: context.toTag ??= toHex(this.environment.random.bytes(8)),
       headers: info === undefined ? headers : [...headers, info],
       source: context.server.from,
     });
@@ -360,6 +380,7 @@ export class ProxyCore implements TransactionUser {
     }
     if (context.server.method === "INVITE") {
       this.layer.sendTrying(context.server, now);
+      context.timer = "C";
       this.layer.wheel.schedule(context, now + this.options.timerC);
     }
     context.client = this.layer.sendRequest(this.#out, 0, length, target, now, context);

@@ -34,7 +34,8 @@ export class RequestContext implements RouteRequest, RouteActions {
   readonly realm: string | undefined;
   readonly hasToTag: boolean;
   #message: SipMessage;
-  #now: number;
+  #kept = false;
+  #toldAt: number;
   #progress: Progress = "open";
   #ownRoute = false;
   #recordRoute = false;
@@ -53,12 +54,20 @@ export class RequestContext implements RouteRequest, RouteActions {
     now: number,
   ) {
     this.#message = message;
-    this.#now = now;
+    this.#toldAt = now;
     this.method = message.method;
     this.fromUser = claim.user;
     this.fromHost = claim.host;
     this.realm = core.names.realmOf(claim.host);
     this.hasToTag = message.toTag !== "";
+  }
+
+  /** The present time: a route may come back from waiting long after the request. */
+  get #now(): number {
+    return Math.max(this.#toldAt, this.core.now);
+  }
+  set #now(now: number) {
+    this.#toldAt = now;
   }
 
   get isForUs(): boolean {
@@ -103,6 +112,7 @@ export class RequestContext implements RouteRequest, RouteActions {
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
     if (this.#over()) return;
+    if (this.context === undefined) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
     let message = this.#message;
     this.core.pc.challenge(
       result,
@@ -232,13 +242,13 @@ export class RequestContext implements RouteRequest, RouteActions {
 
   #relayTo(destination: Destination | undefined): void {
     if (this.#over()) return;
-    this.#progress = "done";
     this.core.forward(this.#message, this.context, this.source, {
       ownRoute: this.#ownRoute,
       recordRoute: this.#recordRoute,
       consumeDigest: this.#consumeDigest,
       destination,
     }, this.#now);
+    this.#progress = "done";
   }
 
   relay_to_next_hop(): void {
@@ -250,16 +260,23 @@ export class RequestContext implements RouteRequest, RouteActions {
 
   reply(status: number, reason?: string, headers: readonly string[] = []): void {
     if (this.#over()) return;
-    if (status >= 200) this.#progress = "done";
     if (this.context !== undefined) {
       this.core.reply(this.#message, this.context, status, reason, headers, this.#now);
     }
+    if (status >= 200) this.#progress = "done";
   }
 
   drop(): void {
     if (this.#over()) return;
     this.#progress = "done";
     if (this.context !== undefined) this.core.layer.end(this.context.server, this.#now);
+  }
+
+  /** To be called when the route waits for something: the datagram goes, the request stays. */
+  suspend(): void {
+    if (this.#over()) return;
+    this.#keep();
+    if (this.context !== undefined && this.method === "INVITE") this.core.tryingSoon(this.context, this.#now);
   }
 
   /** To be called when the route has returned: it must have decided. */
@@ -272,15 +289,17 @@ export class RequestContext implements RouteRequest, RouteActions {
     this.reply(500, "Server Internal Error");
   }
 
-  /** Whether the request was decided, or its transaction has ended by itself (CANCEL). */
+  /** Whether the request was decided (a challenge that waits is a decision), or its transaction has ended by itself (CANCEL). */
   #over(): boolean {
-    if (this.#progress === "done") return true;
+    if (this.#progress !== "open") return true;
     return this.context !== undefined && (!this.context.alive || this.context.answered);
   }
 
   /** Copies the message, so that it outlives the datagram. */
   #keep(): SipMessage {
-    return this.#message = this.#message.clone();
+    if (!this.#kept) this.#message = this.#message.clone();
+    this.#kept = true;
+    return this.#message;
   }
 
   #check(realm: string, table: string): void {

@@ -7,6 +7,8 @@ import type { Accepted } from "./pc_authenticator.ts";
 
 /** Why the context's own timer runs. */
 export type ContextTimer =
+  /** The route has not decided yet: the caller of an INVITE hears 100 (Trying) after a while. */
+  | "trying"
   /** Timer C: an INVITE that was provisionally answered gets no final response (RFC 3261 §16.6 step 11). */
   | "C"
   /** A cancelled INVITE gets no final response (RFC 3261 §9.1). */
@@ -25,6 +27,8 @@ export class TransactionContext extends TimerEntry {
   accepted: Accepted | undefined;
   /** The confirmation as sent with the first final response, for those that follow (2xx are sent again). */
   confirmation: string | undefined;
+  /** The To tag of this proxy's own responses. */
+  toTag: string | undefined;
   /** Whether a final response was given to the server transaction. */
   answered = false;
   /** Whether a CANCEL came. */
