@@ -84,10 +84,19 @@ export interface ProxyCounters {
   strays: number;
 }
 
-/** Longest message that is written: a UDP datagram. */
-const MAX_MESSAGE = 65_535;
+/** Longest message that is written: what a UDP datagram holds over IPv4. */
+const MAX_MESSAGE = 65_507;
 /** After a CANCEL without an answer the call is over: 64 · T1, RFC 3261 §9.1. */
 const CANCEL_WAIT_MS = 32_000;
+
+/** The values of all lines of a header, as one list. */
+function allValues(message: SipMessage, id: HeaderId): string {
+  const lines: string[] = [];
+  for (let i = message.first(id); i >= 0; i = message.next(i)) {
+    lines.push(message.text(message.valueStart(i), message.valueEnd(i)));
+  }
+  return lines.join(", ");
+}
 
 /** A stateful SIP proxy that authenticates. */
 export class ProxyCore implements TransactionUser {
@@ -177,8 +186,8 @@ export class ProxyCore implements TransactionUser {
         return this.reply(message, context, 483, undefined, [], now);
       }
       if (message.first(HeaderId.PROXY_REQUIRE) >= 0) {
-        const required = message.value(HeaderId.PROXY_REQUIRE) ?? "";
-        return this.reply(message, context, 420, undefined, [`Unsupported: ${required}`], now);
+        const unsupported = `Unsupported: ${allValues(message, HeaderId.PROXY_REQUIRE)}`;
+        return this.reply(message, context, 420, undefined, [unsupported], now);
       }
       if ("problem" in claim) {
         return this.reply(message, context, 400, `Bad Request (${claim.problem})`, [], now);
@@ -413,9 +422,13 @@ export class ProxyCore implements TransactionUser {
     if (final) {
       const info = this.#confirmationLine(context, now);
       if (info !== undefined) patch.insert(message.headersEnd, `${info}\r\n`);
-      context.answered = true;
     }
-    if (patch.length > MAX_MESSAGE) return;
+    if (patch.length > MAX_MESSAGE) {
+      // It cannot be sent on, and without a final response the caller would wait for ever.
+      if (final) this.#answerHeld(context, 500, now);
+      return;
+    }
+    if (final) context.answered = true;
     const length = patch.apply(this.#out, 0);
     this.counters.forwarded++;
     this.layer.respond(context.server, this.#out, 0, length, now);
