@@ -1,20 +1,72 @@
 /** Datagram sockets as the programs see them, whatever carries them. */
 import type { Address } from "../sip/address.ts";
 
+/** A datagram is at most 65,507 bytes long over IPv4; over IPv6 a little longer. */
+export const MAX_DATAGRAM = 65_535;
+/** How long datagrams are drained before other things have their turn, ms. */
+export const DRAIN_MS = 1.5;
+/** The clock is looked at once in so many datagrams. */
+export const DRAIN_CHECK = 8;
+/** Errors in a row before the loop takes a breath, and how long, ms. */
+export const ERRORS_IN_A_ROW = 8;
+export const ERROR_PAUSE_MS = 10;
+/** Longest wait for more datagrams by default, ms. */
+export const DEFAULT_MODERATION_MS = 1;
+
+/** Why a socket could not be opened, in words that both sockets use. */
+export const OpenProblem = {
+  PORT_IN_USE: "the port is in use by another program",
+  NO_SUCH_ADDRESS: "this machine has no such address",
+  PORT_NOT_ALLOWED: "the system does not allow this port",
+  NET_NOT_ALLOWED: "not allowed: Deno needs --allow-net for it",
+  FFI_NOT_ALLOWED: "batched I/O is not allowed: Deno needs --allow-ffi for it",
+  NO_BATCHES: "batched I/O needs Linux on x86-64 or arm64",
+  NO_REUSE_PORT: "only batched I/O can share a port",
+} as const;
+
+/** What carries the datagrams: `batched` is recvmmsg and sendmmsg of Linux, `deno` the sockets of Deno. */
+export type DatagramIo = "batched" | "deno";
+
+/** Room for one datagram to be sent. */
+export interface SendSlot {
+  /** Where to write; only [offset, offset + capacity) of it. */
+  readonly buffer: Uint8Array;
+  readonly offset: number;
+  /** Bytes. */
+  readonly capacity: number;
+}
+
 /** A bound UDP socket. */
 export interface DatagramSocket {
+  /** What carries it. */
+  readonly io: DatagramIo;
   /** Where it is bound; with port 0 asked for, the port that was given. */
   readonly local: Address;
   /** Datagrams that were not sent, because the queue was full or the system refused them. */
   readonly dropped: number;
+  /** Datagrams that were longer than `maxDatagram`, and were not delivered. */
+  readonly truncated: number;
   /**
    * Sends buffer[start, end) to `to`, in the order of the calls. Never throws; the bytes are copied or sent before it
    * returns. UDP loses datagrams anyway, so one that cannot be sent counts as lost: see {@linkcode dropped}.
+   * A batched socket sends at the end of the batch that is being delivered, otherwise at the end of the current turn.
    *
-   * @param to an IP address and a port; names are looked up at every send
+   * @param to an IP address and a port. Names are for the caller to look up: a datagram to one may be dropped
    */
   send(buffer: Uint8Array, start: number, end: number, to: Address): void;
-  /** Ends it: no datagram is delivered after this call. What was queued is given up. Resolves when it has ended. */
+  /**
+   * Room to write a datagram in place, which {@linkcode commit} sends: the same as {@linkcode send}, without the copy.
+   * Always the same object. It holds until the next call of `commit`, `send` or `reserve`, and not beyond the
+   * current turn; a reservation that is not committed costs nothing.
+   */
+  reserve(): SendSlot;
+  /**
+   * Sends the first `length` bytes of the reserved room.
+   *
+   * @throws {RangeError} without a reservation, or when `length` is more than its capacity
+   */
+  commit(length: number, to: Address): void;
+  /** Ends it: no datagram is delivered after this call. What cannot be sent at once is given up. Resolves when it has ended. */
   close(): Promise<void>;
 }
 
@@ -25,13 +77,36 @@ export interface DatagramOptions {
   /** 0: any free port. */
   readonly port: number;
   /**
+   * Whether other sockets that ask for it too may be bound to the same port (SO_REUSEPORT); the system then spreads
+   * the datagrams over them by their source. Batched sockets only. Default false.
+   */
+  readonly reusePort?: boolean;
+  /**
+   * Under load a batched socket waits this long, in milliseconds, for more datagrams before it looks again: fewer
+   * awakenings for a delay. 0: never. It does not wait while hardly one datagram would come meanwhile. Default 1.
+   */
+  readonly moderation?: number;
+  /** Longest datagram that is received, bytes. Default 65,535. */
+  readonly maxDatagram?: number;
+  /**
    * A datagram: buffer[start, end), valid only during the call. The same host and port come as the same `Address`
    * object (while no more than some thousand others are about).
    */
   onDatagram(buffer: Uint8Array, start: number, end: number, from: Address): void;
+  /** After the last of the datagrams that were there together, before the replies to them leave. */
+  onBatchEnd?(): void;
   /** An error of the socket, or one thrown by `onDatagram`. The socket goes on. */
   onError(error: Error): void;
 }
 
 /** Opens a socket; rejects with an Error whose message is one clear line. */
 export type OpenDatagram = (options: DatagramOptions) => Promise<DatagramSocket>;
+
+/** Calls a handler for an error; its own fault is reported as an uncaught one, and the socket lives on. */
+export function reportTo(options: Pick<DatagramOptions, "onError">, error: unknown): void {
+  try {
+    options.onError(error instanceof Error ? error : new Error(String(error)));
+  } catch (second) {
+    reportError(second);
+  }
+}

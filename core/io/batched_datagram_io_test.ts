@@ -1,0 +1,179 @@
+import { assert, assertEquals } from "@std/assert";
+import { BatchedDatagramSocket, batchedIoProblem, openBatchedDatagramSocket } from "./batched_datagram_io.ts";
+import type { DatagramSystem } from "./batched_libc_io.ts";
+import type { MessageBatch } from "./batched_messages_io.ts";
+import { datagramContract } from "./datagram_contract.ts";
+import { Errno } from "./errno.ts";
+import { parseIpAddress } from "./ip_address.ts";
+import { toSockaddr } from "./sockaddr.ts";
+
+const ignore = batchedIoProblem() !== undefined;
+
+if (!ignore) datagramContract("recvmmsg and sendmmsg", openBatchedDatagramSocket, true);
+
+/** A system that answers as a test wants. */
+class FakeSystem implements DatagramSystem {
+  readonly sockaddr = toSockaddr(parseIpAddress("192.0.2.1")!, 5060);
+  /** First bytes of the messages sent. */
+  readonly sent: number[] = [];
+  /** Answers to the next calls; without one, all is taken and nothing received. */
+  readonly sendAnswers: number[] = [];
+  receiveAnswer = -Errno.EAGAIN;
+  receives = 0;
+  closed = 0;
+  #wake = () => {};
+
+  receive(): number {
+    this.receives++;
+    return this.receiveAnswer;
+  }
+
+  send(batch: MessageBatch, first: number, end: number): number {
+    const answer = this.sendAnswers.shift() ?? end - first;
+    for (let i = first; i < first + answer; i++) this.sent.push(batch.data[batch.offset(i)]);
+    return answer;
+  }
+
+  async readable(): Promise<void> {
+    // An error of the socket makes it readable.
+    if (this.receiveAnswer === -Errno.EAGAIN) await new Promise<void>((resolve) => this.#wake = resolve);
+  }
+
+  wake(): void {
+    this.#wake();
+  }
+
+  close(): void {
+    this.closed++;
+  }
+}
+
+const PEER = { host: "192.0.2.2", port: 5060 };
+
+/** Runs `body` with a socket over a fake system. */
+async function withFake(
+  body: (system: FakeSystem, socket: BatchedDatagramSocket, errors: string[]) => void | Promise<void>,
+) {
+  const system = new FakeSystem();
+  const errors: string[] = [];
+  const socket = new BatchedDatagramSocket(system, {
+    ...PEER,
+    onDatagram() {},
+    onError: ({ message }) => errors.push(message),
+  });
+  await body(system, socket, errors);
+  await socket.close();
+  assertEquals(system.closed, 1);
+}
+
+function sendBytes(socket: BatchedDatagramSocket, bytes: readonly number[]): void {
+  for (const byte of bytes) socket.send(Uint8Array.of(byte), 0, 1, PEER);
+}
+
+const upTo = (end: number) => Array.from({ length: end }, (_, i) => i);
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+Deno.test({
+  name: "what is sent in one turn leaves at its end, in one call",
+  ignore,
+  fn: () =>
+    withFake(async (system, socket) => {
+      sendBytes(socket, upTo(10));
+      assertEquals(system.sent, []);
+      await Promise.resolve();
+      assertEquals(system.sent, upTo(10));
+    }),
+});
+
+Deno.test({
+  name: "an error of sendmmsg costs the first message alone; interruptions and short counts cost none",
+  ignore,
+  fn: () =>
+    withFake(async (system, socket, errors) => {
+      system.sendAnswers.push(2, -Errno.EPERM, -Errno.EINTR, 1, -Errno.ENOBUFS, -Errno.ENOBUFS);
+      sendBytes(socket, upTo(10));
+      await turn();
+      assertEquals(system.sent, [0, 1, 3, 6, 7, 8, 9]);
+      assertEquals(socket.dropped, 3);
+      assertEquals(errors, ["udp:192.0.2.1:5060: sending 3 datagrams: ENOBUFS"]);
+    }),
+});
+
+Deno.test({
+  name: "a full send buffer: one batch waits and is sent later in order, what comes on top is dropped",
+  ignore,
+  fn: () =>
+    withFake(async (system, socket, errors) => {
+      system.sendAnswers.push(...new Array(50).fill(-Errno.EAGAIN));
+      sendBytes(socket, upTo(100));
+      assertEquals(system.sent, []);
+      assertEquals(socket.dropped, 36);
+      system.sendAnswers.length = 0;
+      while (system.sent.length === 0) await turn();
+      assertEquals(system.sent, upTo(64));
+      sendBytes(socket, [200]);
+      await turn();
+      assertEquals(system.sent.at(-1), 200);
+      assertEquals([socket.dropped, errors], [36, []]);
+    }),
+});
+
+Deno.test({
+  name: "close sends what the system takes at once and gives up the rest",
+  ignore,
+  fn: async () => {
+    await withFake(async (system, socket) => {
+      sendBytes(socket, [1, 2, 3]);
+      system.sendAnswers.push(2, -Errno.EAGAIN);
+      await socket.close();
+      assertEquals(system.sent, [1, 2]);
+      sendBytes(socket, [4]);
+      await turn();
+      assertEquals(system.sent, [1, 2]);
+    });
+  },
+});
+
+Deno.test({
+  name: "names and what is too long are refused with the reason",
+  ignore,
+  fn: () =>
+    withFake(async (_system, socket, errors) => {
+      socket.send(new Uint8Array(1), 0, 1, { host: "example.com", port: 5060 });
+      socket.send(new Uint8Array(70_000), 0, 70_000, PEER);
+      await turn();
+      assertEquals(socket.dropped, 2);
+      assertEquals(errors, [
+        "udp:192.0.2.1:5060: sending to example.com:5060: EDESTADDRREQ",
+        "udp:192.0.2.1:5060: sending to 192.0.2.2:5060: EMSGSIZE",
+      ]);
+    }),
+});
+
+Deno.test({
+  name: "an error of receiving that lasts is reported and does not eat the processor",
+  ignore,
+  fn: async () => {
+    await withFake(async (system, socket, errors) => {
+      system.receiveAnswer = -Errno.ENETDOWN;
+      system.wake();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assertEquals(errors[0], "udp:192.0.2.1:5060: receiving: ENETDOWN");
+      // Eight at once, and then one in ten milliseconds; a loop without a pause would be at many thousands.
+      assert(system.receives >= 8 && system.receives < 100, `${system.receives} calls`);
+      await socket.close();
+    });
+  },
+});
+
+Deno.test({
+  name: "the receive buffer and the send batch do not reach the memory of the system's structures",
+  ignore,
+  fn: () =>
+    withFake((_system, socket) => {
+      const { buffer, offset, capacity } = socket.reserve();
+      buffer.fill(0xff);
+      assert(offset + capacity <= buffer.length);
+      socket.commit(1, PEER);
+    }),
+});
