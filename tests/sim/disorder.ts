@@ -35,9 +35,16 @@ export function anyOptions(seed: number, lengths: readonly number[] = [1, 2, 5, 
  * Two lone devices and eight devices under one name call for a minute over links that lose, double and reorder, while
  * proxies restart (at times with the credentials of another run or another proxy), devices forget all they knew, and
  * DBclient comes and goes. Then the network heals, and everything under way comes to its end.
+ *
+ * @param before is given the world at its start
  */
-export function disorder(seed: number, options: WorldOptions = anyOptions(seed)): Disorder {
+export function disorder(
+  seed: number,
+  options: WorldOptions = anyOptions(seed),
+  before: (world: World) => void = () => {},
+): Disorder {
   const world = new World(seed, options);
+  before(world);
   const { random, network, dbclient, proxies } = world;
   for (const name of ["alice", "carol", "office"]) world.addUser(name);
   const lone = [world.device("alice"), world.device("carol", undefined, { preemptive: seed % 4 > 0 })];

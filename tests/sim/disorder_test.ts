@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { anyOptions, disorder } from "./disorder.ts";
+import { mimic } from "./mallory.ts";
 import { property } from "./seeds_io.ts";
 import { isOver } from "./world.ts";
 
@@ -9,6 +10,10 @@ const MOST_CHALLENGES = 6;
 property("no token is accepted twice in loss, doubling, reordering, restarts and outages", 24, (seed) => {
   // The record of accepted tokens throws; here only whether there was anything to see.
   assertGreater(disorder(seed).world.accepted.all.length, 10);
+});
+
+property("no token is accepted twice while a stranger sends every request again", 24, (seed) => {
+  assertGreater(disorder(seed, anyOptions(seed, [10, 100, 300]), mimic).world.accepted.all.length, 10);
 });
 
 property("after disorder a lone device gets through with one challenge more than usual", 24, (seed) => {
