@@ -78,6 +78,10 @@ export class BatchedDatagramSocket implements DatagramSocket {
     this.#running = this.#run();
   }
 
+  get descriptors(): readonly number[] {
+    return this.#closed ? [] : this.#system.descriptors;
+  }
+
   send(buffer: Uint8Array, start: number, end: number, to: Address): void {
     const length = end - start;
     const { offset, capacity } = this.reserve();

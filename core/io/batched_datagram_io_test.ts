@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { BatchedDatagramSocket, batchedIoProblem, openBatchedDatagramSocket } from "./batched_datagram_io.ts";
-import type { DatagramSystem } from "./batched_libc_io.ts";
+import { closeDescriptors, type DatagramSystem } from "./batched_libc_io.ts";
 import type { MessageBatch } from "./batched_messages_io.ts";
+import { type DatagramSocket, OpenProblem } from "./datagram.ts";
 import { datagramContract } from "./datagram_contract.ts";
 import { Errno } from "./errno.ts";
 import { parseIpAddress } from "./ip_address.ts";
@@ -18,6 +19,7 @@ class FakeSystem implements DatagramSystem {
   readonly sent: number[] = [];
   /** Answers to the next calls; without one, all is taken and nothing received. */
   readonly sendAnswers: number[] = [];
+  readonly descriptors = [];
   receiveAnswer = -Errno.EAGAIN;
   receives = 0;
   closed = 0;
@@ -177,3 +179,38 @@ Deno.test({
       socket.commit(1, PEER);
     }),
 });
+
+Deno.test({
+  name:
+    "the descriptors of a worker that was terminated can be closed: the port is free, its poll does no harm",
+  ignore,
+  fn: async () => {
+    const source = `
+      import { openBatchedDatagramSocket } from "${new URL("./batched_datagram_io.ts", import.meta.url)}";
+      const socket = await openBatchedDatagramSocket({
+        host: "127.0.0.1", port: 0, onDatagram() {}, onError() {},
+      });
+      self.postMessage([socket.local.port, socket.descriptors]);`;
+    const worker = new Worker(`data:text/typescript,${encodeURIComponent(source)}`, { type: "module" });
+    const [port, descriptors] = await new Promise<[number, number[]]>((resolve) => {
+      worker.onmessage = ({ data }) => resolve(data);
+    });
+    worker.terminate();
+    closeDescriptors(descriptors);
+    const socket = await openWhenFree(port);
+    assertEquals(socket.local.port, port);
+    await socket.close();
+  },
+});
+
+/** Opens a socket on a port that becomes free in a moment; the test's own time limit is the only one. */
+async function openWhenFree(port: number): Promise<DatagramSocket> {
+  for (;;) {
+    try {
+      return await openBatchedDatagramSocket({ host: "127.0.0.1", port, onDatagram() {}, onError() {} });
+    } catch (error) {
+      if (!(error as Error).message.endsWith(OpenProblem.PORT_IN_USE)) throw error;
+      await turn();
+    }
+  }
+}

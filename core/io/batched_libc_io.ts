@@ -16,6 +16,7 @@ const MSG_DONTWAIT = 0x40;
 const EFD_NONBLOCK = 0x800;
 const EFD_CLOEXEC = 0x80000;
 const POLLIN = 1;
+const SHUT_RDWR = 2;
 
 /** Room for bursts in the system, bytes: at 600 bytes a message some 1,800 of them, the load of many milliseconds. */
 const SOCKET_BUFFER_BYTES = 4 << 20;
@@ -34,6 +35,7 @@ const SYMBOLS = {
   recvmmsg: { parameters: ["i32", "pointer", "u32", "i32", "pointer"], result: "i32" },
   sendmmsg: { parameters: ["i32", "pointer", "u32", "i32"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
 } as const;
@@ -63,10 +65,29 @@ export class SystemError extends Error {
   }
 }
 
+/**
+ * Closes what a worker that was ended by force has left open: its port would still be bound, and the system would go
+ * on to give it datagrams.
+ *
+ * @param descriptors those of {@linkcode DatagramSocket.descriptors}; not of a socket that was closed, for the numbers
+ * are used again
+ */
+export function closeDescriptors(descriptors: readonly number[]): void {
+  const { symbols } = acquireLibc();
+  for (const descriptor of descriptors) {
+    // A poll under way would keep the port for another second.
+    symbols.shutdown(descriptor, SHUT_RDWR);
+    symbols.close(descriptor);
+  }
+  releaseLibc();
+}
+
 /** What a batched socket needs of the system. Numbers below 0 are errors: -EAGAIN, … */
 export interface DatagramSystem {
   /** The bound address: `sockaddr_in` or `sockaddr_in6`. */
   readonly sockaddr: Uint32Array;
+  /** What it holds open in the system. */
+  readonly descriptors: readonly number[];
   /** Receives what is there, at most the batch's size. @returns messages received, or an error */
   receive(batch: MessageBatch): number;
   /** Sends messages [first, end). @returns messages sent, or the error of the first */
@@ -136,6 +157,10 @@ export class LibcSocket implements DatagramSystem {
     if (this.#polled === null) throw new SystemError(Errno.ENOMEM);
     const polled = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(this.#polled, 16));
     polled.set([this.#socket, POLLIN, this.#wakeup, POLLIN]);
+  }
+
+  get descriptors(): readonly number[] {
+    return [this.#socket, this.#wakeup];
   }
 
   receive(batch: MessageBatch): number {

@@ -42,6 +42,11 @@ export interface DatagramSocket {
   readonly io: DatagramIo;
   /** Where it is bound; with port 0 asked for, the port that was given. */
   readonly local: Address;
+  /**
+   * File descriptors that do not close by themselves when the worker that opened them is terminated or crashes: who
+   * started the worker has to call `closeDescriptors` then. Deno's own sockets have none.
+   */
+  readonly descriptors: readonly number[];
   /** Datagrams that were not sent, because the queue was full or the system refused them. */
   readonly dropped: number;
   /** Datagrams that were longer than `maxDatagram`, and were not delivered. */

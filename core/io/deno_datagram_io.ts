@@ -33,6 +33,7 @@ interface Queued {
 class DenoDatagramSocket implements DatagramSocket {
   readonly io = "deno";
   readonly local: Address;
+  readonly descriptors: readonly number[] = [];
   dropped = 0;
   truncated = 0;
   readonly #socket: Deno.DatagramConn;
