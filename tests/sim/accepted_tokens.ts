@@ -18,19 +18,19 @@ export class AcceptedTokens {
   readonly #seen = new Map<string, AcceptedToken>();
 
   /**
-   * @throws {Error} when the token was accepted before: a transaction asks once, since the transaction layer answers what
+   * Notes a token.
+   *
+   * @returns what is wrong when it was accepted before: a transaction asks once, since the transaction layer answers what
    * is sent again
    */
-  note(token: AcceptedToken): void {
+  note(token: AcceptedToken): string | undefined {
     const key = `${token.run} ${token.nonce} ${token.seq}`;
     const before = this.#seen.get(key);
     this.#seen.set(key, token);
     this.all.push(token);
-    if (before !== undefined) {
-      throw new Error(
-        `token ${token.seq} of ${token.username}, N ${token.nonce}, was accepted in ${before.transaction} and in ` +
-          `${token.transaction}`,
-      );
-    }
+    return before === undefined
+      ? undefined
+      : `token ${token.seq} of ${token.username}, N ${token.nonce}, was accepted in ${before.transaction} and in ` +
+        token.transaction;
   }
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertGreater } from "@std/assert";
+import { assertEquals, assertGreater, assertNotEquals } from "@std/assert";
 import { seededRandom } from "../../mod.ts";
 import { MALLORY, otherBranch } from "./mallory.ts";
 import { BAD_LINK } from "./network.ts";
@@ -111,6 +111,39 @@ property(
     }
   },
 );
+
+const ON_THE_WAY: Record<string, (text: string) => string> = {
+  "Call-ID": (text) => text.replace(/^Call-ID: ./m, "Call-ID: Z"),
+  "CSeq": (text) => text.replace(/^CSeq: \d+/m, "CSeq: 77"),
+  "method": (text) => text.replace(/^INVITE /, "MESSAGE ").replace(/(CSeq: \d+) \w+/, "$1 MESSAGE"),
+  "URI": (text) =>
+    text.replace(/^(\w+) sip:\S+/, "$1 sip:eve@example.com").replace(
+      /uri="[^"]*"/,
+      'uri="sip:eve@example.com"',
+    ),
+  "seq": (text) => text.replace(/seq=(\d+)/, (_, seq) => `seq=${Math.max(0, Number(seq) - 1)}`),
+  "token": (text) => text.replace(/token="(.)/, (_, digit) => `token="${digit === "0" ? 1 : 0}`),
+  "another user": (text) => text.replaceAll("alice", "carol"),
+};
+
+for (const [what, change] of Object.entries(ON_THE_WAY)) {
+  property(`a fresh token is of no use once the request is changed on the way: ${what}`, 3, (seed) => {
+    const world = new World(seed, options(seed));
+    for (const name of ["alice", "carol"]) world.addUser(name);
+    assertEquals(world.call(world.device("carol")).invite?.status, 200);
+    const accepted = world.accepted.all.length;
+    world.network.middle = ({ bytes, ...rest }) => {
+      const text = decoder.decode(bytes);
+      return /^Proxy-Authorization:/m.test(text) && rest.to.host === world.hop.host
+        ? [{ ...rest, bytes: encoder.encode(change(text)) }]
+        : undefined;
+    };
+    const call = world.device("alice").call({ hop: world.hop });
+    world.run(40_000);
+    assertNotEquals(call.invite?.status, 200);
+    assertEquals(world.accepted.all.length, accepted);
+  });
+}
 
 property("a body may not change under auth-int", 4, (seed) => {
   const world = new World(seed, { flags: ["--auth_int=1"] });

@@ -36,8 +36,6 @@ export class SimProxy {
   link!: SimLink;
   /** How often each verdict came, over all runs. */
   readonly verdicts = new Map<Verdict, number>();
-  /** What the proxy logged. */
-  readonly logged: string[] = [];
   #run = 0;
 
   /** @param flags on top of --listen, --realm and --next_hop */
@@ -75,7 +73,14 @@ export class SimProxy {
         network.send(this.address, to, buffer, start, end),
       resolve: (_: string, done: (address: string | undefined, now: number) => void) =>
         done(undefined, queue.now),
-      log: (event: string, fields: object) => void this.logged.push(`${event} ${JSON.stringify(fields)}`),
+      log: (event: string, fields: object) => {
+        // A fault of the proxy's own, which it answers with 500.
+        if (event === "route_failed") {
+          queue.after(0, () => {
+            throw new Error(JSON.stringify(fields));
+          });
+        }
+      },
     };
     const proxy = new Proxy(values, readSettings(values), hashes, environment, link);
     this.#watch(proxy, `${this.name}/${run}`);
@@ -129,7 +134,13 @@ export class SimProxy {
       if (result.accepted !== undefined) {
         const { user: { username }, live: { nonceHex: nonce }, seq } = result.accepted;
         const transaction = `${message.topVia()?.branch} ${message.callId} ${message.cseqNumber}`;
-        this.around.accepted.note({ run, username, nonce, seq, transaction });
+        const wrong = this.around.accepted.note({ run, username, nonce, seq, transaction });
+        // Thrown here it would end as a 500 of the proxy.
+        if (wrong !== undefined) {
+          this.around.queue.after(0, () => {
+            throw new Error(wrong);
+          });
+        }
       }
       return result;
     };
