@@ -127,9 +127,24 @@ async function run(values: ProxyValues): Promise<void> {
     );
   }
   const { stats_file } = values;
-  const statsTimer = stats_file === undefined
-    ? undefined
-    : setInterval(() => writeStatistics(stats_file, proxy.statistics()), STATS_MS);
+  let statsFailed = false;
+  const writeStats = () => {
+    if (stats_file === undefined) return;
+    try {
+      writeStatistics(stats_file, proxy.statistics());
+      statsFailed = false;
+    } catch (error) {
+      // A full disk is no reason to stop serving; said once.
+      if (!statsFailed) say(`--stats_file ${stats_file}: ${(error as Error).message.split("\n")[0]}`);
+      statsFailed = true;
+    }
+  };
+  writeStats();
+  if (statsFailed) {
+    await proxy.close();
+    Deno.exit(1);
+  }
+  const statsTimer = stats_file === undefined ? undefined : setInterval(writeStats, STATS_MS);
   const end = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
   });
@@ -140,7 +155,7 @@ async function run(values: ProxyValues): Promise<void> {
   );
   await end;
   clearInterval(statsTimer);
-  if (stats_file !== undefined) writeStatistics(stats_file, proxy.statistics());
+  writeStats();
   await proxy.close();
   Deno.exit(0);
 }
