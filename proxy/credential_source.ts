@@ -158,10 +158,12 @@ export class CredentialSource {
     return true;
   }
 
-  /** To be called after a token was accepted: a nearly used up credential is renewed in the background. */
-  noteAccepted(user: CachedUser): void {
-    if (!this.options.prefetching || user.newest === undefined) return;
-    if (user.newest.touched && user.newest.index <= this.options.lowWater) this.#want(user.key, user);
+  /** To be called after a token was accepted: a credential nearly used up or out of time is renewed in the background. */
+  noteAccepted(user: CachedUser, now: number): void {
+    const { newest } = user;
+    if (!this.options.prefetching || newest === undefined) return;
+    const low = newest.touched && newest.index <= this.options.lowWater;
+    if (low || now >= renewalTime(newest)) this.#want(user.key, user);
   }
 
   /** Sends the questions collected since the last call, as few frames as possible. */
@@ -297,10 +299,14 @@ export class CredentialSource {
     const user = this.cache.peek(username, realm);
     const live = user?.newest;
     if (user === undefined || live === undefined || this.#inFlight.has(user.key)) return;
-    const renewAt = live.issuedAt + (live.expiresAt - live.issuedAt) * RENEW_AT_LIFE;
-    if (now < renewAt) return;
+    if (now < renewalTime(live)) return;
     if (user.seenSinceIssue && this.options.prefetching) this.#want(user.key, user);
     else if (now < live.expiresAt) this.#schedule(user, live.expiresAt);
     else this.cache.remove(user);
   }
+}
+
+/** When a credential of a user who was seen is renewed, whatever is left of its tokens. */
+function renewalTime({ issuedAt, expiresAt }: LiveCredential): number {
+  return issuedAt + (expiresAt - issuedAt) * RENEW_AT_LIFE;
 }

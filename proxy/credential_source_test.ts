@@ -49,7 +49,7 @@ class Bench {
     Object.defineProperty(live, "index", { value: index, configurable: true });
     Object.defineProperty(live, "touched", { value: used > 0, configurable: true });
     user.seenSinceIssue = true;
-    this.source.noteAccepted(user);
+    this.source.noteAccepted(user, this.now);
   }
 
   asked(): string[][] {
@@ -176,7 +176,7 @@ Deno.test("credential source: prefetch at low water, once, in one frame, after p
   assertEquals(bench.source.counters.prefetched, 2);
   assertEquals(alice.older, first);
   assert(alice.newest !== first);
-  bench.source.noteAccepted(alice); // Another token of the older one: the next is there already.
+  bench.source.noteAccepted(alice, bench.now); // Another token of the older one: the next is there already.
   bench.runTo(10_000);
   assertEquals(bench.asked(), []);
 });
@@ -185,7 +185,7 @@ Deno.test("credential source: a low water above the chain length does not ask fo
   const bench = new Bench({ lowWater: 65535 });
   const alice = bench.userAt("alice", 0);
   bench.asked();
-  bench.source.noteAccepted(alice);
+  bench.source.noteAccepted(alice, bench.now);
   bench.runTo(5000);
   assertEquals(bench.asked(), []); // Untouched.
   bench.use(alice, 1);

@@ -155,7 +155,7 @@ export class PcAuthenticator {
     }
     user.seenSinceIssue = true;
     this.cache.markVerified(user);
-    this.source.noteAccepted(user);
+    this.source.noteAccepted(user, now);
     const { callId, cseq } = request;
     return { verdict, accepted: { kind, user, live, seq: answer.seq!, request: { callId, cseq } } };
   }
