@@ -116,3 +116,23 @@ property("a BYE of the called side is challenged under its own name", 6, (seed) 
   );
   assert(world.accepted.all.some(({ username }) => username === "bob"));
 });
+
+property(
+  "a user who comes when the last tenth has begun is renewed then, not when the life is over",
+  4,
+  (seed) => {
+    const world = new World(seed, { n: 100, ttl: 100 });
+    world.addUser("alice");
+    const alice = world.device("alice");
+    world.call(alice, { bye: "nobody" });
+    // Renewed at 90 s; of the second credential nothing is seen until 93 of its 100 s are over.
+    world.run(184_000);
+    assertEquals(world.questionsAbout("alice"), 2);
+    world.call(alice, { bye: "nobody" });
+    world.run(2000);
+    assertEquals(world.questionsAbout("alice"), 3);
+    assertEquals(world.call(alice, { bye: "nobody" }).invite?.confirmation, "confirmed");
+    world.run(10_000);
+    assertEquals(world.call(alice, { bye: "nobody" }).invite?.challenges, 0);
+  },
+);
