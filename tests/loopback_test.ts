@@ -98,7 +98,7 @@ class System {
       probe.ask("INVITE", this.hop, (outcome) => status = outcome.status);
       assert(await this.around.until(() => status >= 0));
       if (status !== 503) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await this.around.until(() => false, 50);
     }
     throw new Error("the proxy does not reach DBclient");
   }

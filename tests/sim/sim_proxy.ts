@@ -36,6 +36,7 @@ export class SimProxy {
   link!: SimLink;
   /** How often each verdict came, over all runs. */
   readonly verdicts = new Map<Verdict, number>();
+  /** The number of the run; negative after its end. */
   #run = 0;
 
   /** @param flags on top of --listen, --realm and --next_hop */
@@ -46,10 +47,6 @@ export class SimProxy {
     private readonly flags: readonly string[],
   ) {
     this.start();
-  }
-
-  get running(): boolean {
-    return this.#run > 0;
   }
 
   /** Starts a new run: another opaque, an empty cache. `warmUp` is what a warm-up file gives it. */
