@@ -97,8 +97,9 @@ function onward(
     if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
     return isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   }
-  if (hasToTag && !isForUs) {
-    // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS).
+  if (hasToTag && !isForUs && !request.isForNextHop) {
+    // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS). The next hop
+    // may be one that gives no Record-Route back, and callers send what is for it through their outbound proxy.
     return method === "ACK" ? proxy.drop() : proxy.reply(404, "Not Here");
   }
   if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();

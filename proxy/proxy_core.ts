@@ -19,6 +19,7 @@ import {
   type Random,
   response,
   responseAddress,
+  sameAddress,
   type SendMessage,
   ServerTransaction,
   SipMessage,
@@ -161,6 +162,14 @@ export class ProxyCore implements TransactionUser {
   isForUs(requestUri: string): boolean {
     const uri = parseUri(requestUri);
     return uri !== undefined && this.names.isOwnOrServed(uri);
+  }
+
+  /** Whether a Request-URI is the address of the next hop. */
+  isForNextHop(requestUri: string): boolean {
+    const { nextHop } = this;
+    if (nextHop === undefined || !isAddress(nextHop)) return false;
+    const target = textDestination(requestUri);
+    return isAddress(target) && sameAddress(target, nextHop);
   }
 
   /** The latest time that the core was told, ms: what routes go by that have waited. */

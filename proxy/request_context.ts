@@ -74,6 +74,10 @@ export class RequestContext implements RouteRequest, RouteActions {
     return this.core.isForUs(this.#message.requestUri);
   }
 
+  get isForNextHop(): boolean {
+    return this.core.isForNextHop(this.#message.requestUri);
+  }
+
   get message(): SipMessage {
     return this.#message;
   }

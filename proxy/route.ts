@@ -22,6 +22,8 @@ export interface RouteRequest {
   readonly hasToTag: boolean;
   /** Whether the Request-URI names this proxy or a domain that it serves. */
   readonly isForUs: boolean;
+  /** Whether the Request-URI is the address of `--next_hop`: so is one that a called side there gave as its Contact. */
+  readonly isForNextHop: boolean;
 }
 
 /** What a route may do with a request. It ends with exactly one of challenge, reply, relay and drop. */
