@@ -162,6 +162,12 @@ export class CredentialSource {
   noteAccepted(user: CachedUser, now: number): void {
     const { newest } = user;
     if (!this.options.prefetching || newest === undefined) return;
+    // Used up: asked for at once, so that the answer to this very request can announce the next credential.
+    if (newest.index === 0 && this.service.connected && !this.#inFlight.has(user.key)) {
+      this.counters.prefetched++;
+      this.#ask(user.key, user);
+      return;
+    }
     const low = newest.touched && newest.index <= this.options.lowWater;
     if (low || now >= renewalTime(newest)) this.#want(user.key, user);
   }

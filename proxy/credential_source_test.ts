@@ -166,7 +166,6 @@ Deno.test("credential source: prefetch at low water, once, in one frame, after p
   assertEquals(bench.asked(), []);
   const [first] = [alice.newest];
   bench.use(alice, 9);
-  bench.use(alice, 10);
   bench.use(bob, 9);
   assertEquals(bench.asked(), []);
   bench.runTo(3900);
@@ -177,6 +176,17 @@ Deno.test("credential source: prefetch at low water, once, in one frame, after p
   assertEquals(alice.older, first);
   assert(alice.newest !== first);
   bench.source.noteAccepted(alice, bench.now); // Another token of the older one: the next is there already.
+  bench.runTo(10_000);
+  assertEquals(bench.asked(), []);
+});
+
+Deno.test("credential source: a used up credential is replaced at once, without waiting for the prefetcher", () => {
+  const bench = new Bench();
+  const alice = bench.userAt("alice", 9);
+  bench.asked();
+  bench.use(alice, 10); // i = 0
+  bench.source.flush(bench.now);
+  assertEquals(bench.asked(), [["alice"]]);
   bench.runTo(10_000);
   assertEquals(bench.asked(), []);
 });
