@@ -5,9 +5,10 @@
  * choice, so that they need no proof to be protected.
  */
 import type { ChainAlgorithm, LiveCredential } from "../mod.ts";
+import { RecencyEntry, RecencyMap } from "./recency_map.ts";
 
 /** A user with its live credentials: at most two (docs/PROTOCOL.md §4). */
-export class CachedUser {
+export class CachedUser extends RecencyEntry {
   /** The credential that challenges come from. */
   newest: LiveCredential | undefined;
   /** The one before: it serves answers only. */
@@ -19,7 +20,9 @@ export class CachedUser {
   /** Whether a token of the user was ever accepted, or the operator vouched for it: which part of the cache it is in. */
   verified = false;
 
-  constructor(readonly key: string, readonly username: string, readonly realm: string) {}
+  constructor(key: string, readonly username: string, readonly realm: string) {
+    super(key);
+  }
 
   /** The live credential that an answer names, or undefined: then the answer is `stale`. */
   find(algorithm: ChainAlgorithm, nonce: string): LiveCredential | undefined {
@@ -39,18 +42,16 @@ export class CachedUser {
 
 /** Bounded, two-part store of {@linkcode CachedUser}. */
 export class CredentialCache {
-  readonly #unverified = new Map<string, CachedUser>();
-  readonly #verified = new Map<string, CachedUser>();
-  readonly #unverifiedMax: number;
-  readonly #verifiedMax: number;
+  readonly #unverified: RecencyMap<CachedUser>;
+  readonly #verified: RecencyMap<CachedUser>;
 
   /** @param maxUsers at least 4: a quarter is for users who were never verified */
   constructor(maxUsers: number) {
     if (!Number.isSafeInteger(maxUsers) || maxUsers < 4) {
       throw new RangeError(`max_users ${maxUsers} is below 4`);
     }
-    this.#unverifiedMax = Math.floor(maxUsers / 4);
-    this.#verifiedMax = maxUsers - this.#unverifiedMax;
+    this.#unverified = new RecencyMap(Math.floor(maxUsers / 4));
+    this.#verified = new RecencyMap(maxUsers - this.#unverified.max);
   }
 
   /** Users in the cache. */
@@ -72,7 +73,7 @@ export class CredentialCache {
   get(username: string, realm: string): CachedUser | undefined {
     const key = CredentialCache.key(username, realm);
     const user = this.#verified.get(key) ?? this.#unverified.get(key);
-    if (user !== undefined) this.#touch(user);
+    if (user !== undefined) (user.verified ? this.#verified : this.#unverified).touch(user);
     return user;
   }
 
@@ -81,7 +82,7 @@ export class CredentialCache {
     const found = this.get(username, realm);
     if (found !== undefined) return found;
     const user = new CachedUser(CredentialCache.key(username, realm), username, realm);
-    this.#put(this.#unverified, this.#unverifiedMax, user);
+    this.#unverified.add(user);
     return user;
   }
 
@@ -96,7 +97,7 @@ export class CredentialCache {
     if (user.verified) return;
     user.verified = true;
     this.#unverified.delete(user.key);
-    this.#put(this.#verified, this.#verifiedMax, user);
+    this.#verified.add(user);
   }
 
   /**
@@ -107,12 +108,12 @@ export class CredentialCache {
    */
   preload(username: string, realm: string): CachedUser | undefined {
     const key = CredentialCache.key(username, realm);
-    if (this.#verified.has(key) || this.#unverified.has(key)) return undefined;
+    if (this.peek(username, realm) !== undefined) return undefined;
     const user = new CachedUser(key, username, realm);
-    if (this.#verified.size < this.#verifiedMax) {
+    if (this.#verified.size < this.#verified.max) {
       user.verified = true;
-      this.#verified.set(key, user);
-    } else if (this.#unverified.size < this.#unverifiedMax) this.#unverified.set(key, user);
+      this.#verified.add(user);
+    } else if (this.#unverified.size < this.#unverified.max) this.#unverified.add(user);
     else return undefined;
     return user;
   }
@@ -133,16 +134,5 @@ export class CredentialCache {
     const key = CredentialCache.key(username, realm);
     this.#verified.delete(key);
     this.#unverified.delete(key);
-  }
-
-  #touch(user: CachedUser): void {
-    const part = user.verified ? this.#verified : this.#unverified;
-    part.delete(user.key);
-    part.set(user.key, user);
-  }
-
-  #put(part: Map<string, CachedUser>, max: number, user: CachedUser): void {
-    part.set(user.key, user);
-    if (part.size > max) part.delete(part.keys().next().value!);
   }
 }
