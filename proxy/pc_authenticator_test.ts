@@ -644,7 +644,7 @@ Deno.test("PC: many requests of one user while its credential is on the way are 
   const harness = new ProxyHarness();
   harness.dbclient.mode = "hold";
   for (let i = 0; i < 20; i++) harness.receive(request("INVITE", { callId: `call-${i}` }));
-  assertEquals(harness.takeLines(), new Array(20).fill("5070 SIP/2.0 100 Trying"));
+  assertEquals(harness.takeLines(), []);
   assertEquals(harness.dbclient.asked, [["alice@example.com"]]);
   harness.release();
   const sent = harness.take().map(({ text }) => text);

@@ -134,7 +134,7 @@ export class RequestContext implements RouteRequest, RouteActions {
     // The credential is on the way: keep the request, and tell its sender to wait.
     message = this.#keep();
     this.#progress = "waiting";
-    if (this.method === "INVITE") this.core.layer.sendTrying(this.context!.server, this.#now);
+    if (this.method === "INVITE") this.core.tryingSoon(this.context!, this.#now);
   }
 
   #finishChallenge(
