@@ -90,13 +90,15 @@ const MAX_MESSAGE = 65_507;
 /** After a CANCEL without an answer the call is over: 64 · T1, RFC 3261 §9.1. */
 const CANCEL_WAIT_MS = 32_000;
 
-/** The values of all lines of a header, as one list. */
+/** The values of all lines of a header, as one list that can stand in a header again. */
 function allValues(message: SipMessage, id: HeaderId): string {
   const lines: string[] = [];
   for (let i = message.first(id); i >= 0; i = message.next(i)) {
     lines.push(message.text(message.valueStart(i), message.valueEnd(i)));
   }
-  return lines.join(", ");
+  // A CR or LF that ends no line is let through by the scanner.
+  // deno-lint-ignore no-control-regex
+  return lines.join(", ").replace(/[\x00-\x1f\x7f]+/g, " ");
 }
 
 /** A stateful SIP proxy that authenticates. */

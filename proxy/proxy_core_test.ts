@@ -201,6 +201,16 @@ Deno.test("420 names every extension that Proxy-Require asks for; ACK and CANCEL
   assertEquals(firstLine(harness.takeOne()), "ACK sip:b@203.0.113.5 SIP/2.0");
 });
 
+Deno.test("420: control characters in Proxy-Require do not come back, and do no harm", () => {
+  const harness = open();
+  for (const value of ["foo\rInjected: yes", "a\0b", "\x7f", "x\r\r"]) {
+    const answer = harness.ask(request("OPTIONS", { headers: [`Proxy-Require: ${value}`] }));
+    assertEquals(statusOf(answer), 420);
+    // deno-lint-ignore no-control-regex
+    assert(!/[\x00\x7f]|\r(?!\n)/.test(answer), JSON.stringify(answer));
+  }
+});
+
 Deno.test("a message that cannot be used is 400 with the field, 505 or 513; without an answer where there can be none", () => {
   const harness = open();
   const ask = (text: string) => firstLine(harness.ask(text));
