@@ -149,9 +149,10 @@ async function run(values: ProxyValues): Promise<void> {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
   });
   const listening = proxy.listening.map((address) => `udp:${formatAddress(address)}`).join(", ");
+  const dbclient = formatAddress({ host: values.dbclient_addr, port: values.dbclient_port });
   say(
     `ready on ${listening}, realm ${values.realm.join(", ") || "none"}, auth ${settings.auth}, ` +
-      `dbclient ${formatAddress({ host: values.dbclient_addr, port: values.dbclient_port })}, ${hashes.name}`,
+      `dbclient ${dbclient}, ${hashes.name}, ${proxy.io} I/O`,
   );
   await end;
   clearInterval(statsTimer);

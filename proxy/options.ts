@@ -225,6 +225,20 @@ export const PROXY_FLAGS = {
     env: "PROXYCHAIN_HASH",
     help: "Hash library",
   },
+  io: {
+    type: "choice",
+    choices: ["auto", "batched", "deno"],
+    default: "auto",
+    help: "Datagrams by batches (Linux), or by Deno's sockets; auto takes batches where it can",
+  },
+  io_wait: {
+    type: "number",
+    default: 1,
+    min: 0,
+    max: 10,
+    unit: "ms",
+    help: "Under load, how long batched I/O waits for more datagrams; 0: not at all",
+  },
   stats_file: {
     type: "text",
     value: "FILE",

@@ -43,7 +43,6 @@ export class RunningProxy {
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
   #tick: ReturnType<typeof setInterval> | undefined;
-  #flushing = false;
   #preloaded = 0;
 
   private constructor(private readonly options: RunOptions) {
@@ -84,7 +83,10 @@ export class RunningProxy {
         await openDatagramSocket({
           host,
           port,
+          io: values.io,
+          moderation: values.io_wait,
           onDatagram: (buffer, start, end, from) => this.#receive(buffer, start, end, from),
+          onBatchEnd: () => this.#proxy?.flush(now()),
           onError: (error) => log("socket_error", { error: error.message }),
         }),
       );
@@ -106,13 +108,18 @@ export class RunningProxy {
     }
     this.#tick = setInterval(() => {
       this.#proxy.advance(now());
-      this.#flushSoon();
+      this.#proxy.flush(now());
     }, TICK_MS);
   }
 
   /** Addresses listened on. */
   get listening(): Address[] {
     return this.#sockets.map(({ local }) => ({ host: local.host, port: local.port }));
+  }
+
+  /** What carries the datagrams. */
+  get io(): string {
+    return this.#sockets[0].io;
   }
 
   /** Users who have a credential from the warm-up file. */
@@ -122,7 +129,12 @@ export class RunningProxy {
 
   /** Counters. */
   statistics(): Record<string, number> {
-    return this.#proxy.statistics();
+    const sum = (key: "dropped" | "truncated") => this.#sockets.reduce((all, socket) => all + socket[key], 0);
+    return {
+      ...this.#proxy.statistics(),
+      datagrams_dropped: sum("dropped"),
+      datagrams_truncated: sum("truncated"),
+    };
   }
 
   /** Stops serving and closes everything. */
@@ -134,17 +146,6 @@ export class RunningProxy {
   #receive(buffer: Uint8Array, start: number, end: number, from: Address): void {
     // A socket that is open before the proxy is there may receive; SIP sends it again.
     this.#proxy?.receive(buffer, start, end, from, now());
-    this.#flushSoon();
-  }
-
-  /** Sends what a run of datagrams has left for DBclient, once the run is over. */
-  #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => {
-      this.#flushing = false;
-      this.#proxy?.flush(now());
-    });
   }
 
   #send(buffer: Uint8Array, start: number, end: number, to: Address): boolean {

@@ -61,6 +61,8 @@ async function open(command: Command): Promise<Run> {
   const ip = remote === undefined ? undefined : await resolve(remote.host);
   return await Run.open({
     host: values.i ?? localAddress(ip?.startsWith("127.") ? "127.0.0.1" : ip),
+    io: values.io,
+    ioWait: values.io_wait,
     port: values.p ?? (client ? 0 : 5060),
     scenario,
     remote: ip === undefined ? undefined : { host: ip, port: remote!.port },

@@ -1,11 +1,21 @@
 /** An engine on a real socket and clock. */
-import { type Address, type DatagramSocket, now, openDatagramSocket } from "../mod.ts";
+import {
+  type Address,
+  type DatagramSocket,
+  now,
+  type OpenDatagramOptions,
+  openDatagramSocket,
+} from "../mod.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 
 /** Where a run listens, and what it does. */
 export interface RunOptions extends Omit<EngineOptions, "local"> {
   readonly host: string;
   readonly port: number;
+  /** What carries the datagrams; default "auto". */
+  readonly io?: OpenDatagramOptions["io"];
+  /** Longest wait of batched I/O for more datagrams, ms. */
+  readonly ioWait?: number;
 }
 
 /** A timer that is so little later than the one needed is left alone, ms. */
@@ -28,13 +38,16 @@ export class Run {
    * @throws {Error} (rejects) with one line if the socket cannot be opened, or the scenario cannot be run
    */
   static async open(options: RunOptions): Promise<Run> {
-    const { host, port, onError } = options;
+    const { host, port, io, ioWait, onError } = options;
     let run: Run | undefined;
     const socket = await openDatagramSocket({
       host,
       port,
-      onDatagram: (buffer, start, end, from) => {
-        if (run !== undefined) run.#receive(buffer, start, end, from);
+      io,
+      moderation: ioWait,
+      onDatagram: (buffer, start, end, from) => run?.engine.receive(buffer, start, end, from, now()),
+      onBatchEnd: () => {
+        if (run !== undefined) run.#arm();
       },
       onError: (error) => onError?.(`socket: ${error.message}`),
     });
@@ -72,11 +85,6 @@ export class Run {
   /** No new calls; the run ends with the last open one. */
   stop(): void {
     this.engine.stop();
-    this.#arm();
-  }
-
-  #receive(buffer: Uint8Array, start: number, end: number, from: Address): void {
-    this.engine.receive(buffer, start, end, from, now());
     this.#arm();
   }
 
