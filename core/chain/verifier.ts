@@ -68,10 +68,10 @@ export interface VerifiedRequest extends MacRequest {
  * ```
  */
 export class LiveCredential {
-  /** hex(N), lower case: how challenges and answers name the credential. */
-  readonly nonceHex: string;
   #index: number;
-  #value: Uint8Array;
+  #nonceHex: string | undefined;
+  /** h_i; undefined: the anchor. Most users of a warm-up file never call, so that nothing is unpacked before it is used. */
+  #value: Uint8Array | undefined;
   #window: ReplayWindow | undefined;
   #walks: number;
   #walksAt: number;
@@ -87,11 +87,14 @@ export class LiveCredential {
     readonly issuedAt: number,
     readonly expiresAt: number,
   ) {
-    this.nonceHex = toHex(credential.nonce);
     this.#index = credential.n;
-    this.#value = credential.anchor;
     this.#walks = Infinity;
     this.#walksAt = issuedAt;
+  }
+
+  /** hex(N), lower case: how challenges and answers name the credential. */
+  get nonceHex(): string {
+    return this.#nonceHex ??= toHex(this.credential.nonce);
   }
 
   /** i: the index of the last accepted token, n when none was. Tokens below it are left. */
@@ -142,11 +145,15 @@ export class LiveCredential {
       : this.#acceptSkipped(seq, answer.token!, now, policy);
   }
 
+  get #reached(): Uint8Array {
+    return this.#value ?? this.credential.anchor;
+  }
+
   /** A token below i: walk it up to h_i. */
   #acceptNext(seq: number, token: Uint8Array, now: number, policy: VerifierPolicy): CredentialVerdict {
     const drop = this.#index - seq;
     if (drop > 1 && !this.#mayWalk(now, policy)) return "bad_token";
-    if (!this.hash.verify(this.credential.nonce, seq, token, drop, this.#value)) {
+    if (!this.hash.verify(this.credential.nonce, seq, token, drop, this.#reached)) {
       this.#walkFailed(now, policy);
       return "bad_token";
     }
@@ -162,7 +169,7 @@ export class LiveCredential {
   #acceptSkipped(seq: number, token: Uint8Array, now: number, policy: VerifierPolicy): CredentialVerdict {
     if (!this.#window?.isOpen(this.#index, seq, now, policy.reorderMs)) return "replayed";
     if (!this.#mayWalk(now, policy)) return "bad_token";
-    if (!this.hash.verify(this.credential.nonce, this.#index, this.#value, seq - this.#index, token)) {
+    if (!this.hash.verify(this.credential.nonce, this.#index, this.#reached, seq - this.#index, token)) {
       this.#walkFailed(now, policy);
       return "bad_token";
     }

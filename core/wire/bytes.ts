@@ -171,11 +171,9 @@ export class ByteReader {
     return this.bytes.slice(at, at + size) as Uint8Array<ArrayBuffer>;
   }
 
-  /** The next `size` bytes themselves, for whoever knows that they will not change. */
-  view(size: number, field: string): Uint8Array {
-    const at = this.#advance(size, field);
-    // As subarray gives it, in half of the time.
-    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + at, size);
+  /** Passes over the next `size` bytes: where they start. */
+  skip(size: number, field: string): number {
+    return this.#advance(size, field);
   }
 
   text(field: TextField): string {

@@ -52,6 +52,12 @@ function record(
   return { number, credential, ttl: 3600 };
 }
 
+/** As the writer took it: what is read unpacks itself. */
+const unpacked = ({ number, credential, ttl }: WarmupRecord): WarmupRecord => {
+  const { algorithm, username, realm, nonce, n, anchor, key } = credential;
+  return { number, credential: { algorithm, username, realm, nonce, n, anchor, key }, ttl };
+};
+
 const RECORDS = [record(100), record(101, "zoë", "münchen.example"), record(103, "u".repeat(256))];
 
 function file(records = RECORDS, header = HEADER, key = KEY): Uint8Array {
@@ -73,7 +79,7 @@ function read(
   const reader = new WarmupReader(keys.map(hmac), expected);
   const records: WarmupRecord[] = [];
   for (let at = 0; at < bytes.length; at += chunk) records.push(...reader.push(bytes.slice(at, at + chunk)));
-  return { records, summary: reader.finish() };
+  return { records: records.map(unpacked), summary: reader.finish() };
 }
 
 function fault(bytes: Uint8Array, expected: WarmupExpectation = {}, chunk?: number): WarmupFault {
