@@ -110,6 +110,9 @@ function bound(hash: ChainHash): ChainHash {
     walkMany: hash.walkMany.bind(hash),
     chain: hash.chain.bind(hash),
     verify: hash.verify.bind(hash),
+    verifyMany: hash.verifyMany.bind(hash),
     hmac: hash.hmac.bind(hash),
+    hmacMany: hash.hmacMany.bind(hash),
+    deriveMany: hash.deriveMany.bind(hash),
   };
 }

@@ -1,5 +1,6 @@
 /** From HA1 to a credential: docs/PROTOCOL.md §2, §3 and, for decoys, §8. */
 import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
+import { KEY_LABEL, labelled, SEED_LABEL } from "../hash/chain_text.ts";
 import { toHex } from "../hash/hex.ts";
 import { MAX_CHAIN, MIN_CHAIN, NONCE_BYTES } from "./constants.ts";
 
@@ -24,19 +25,14 @@ export interface Credential extends Identity {
   readonly key: Uint8Array;
 }
 
-/** label || N || u32(n). */
-function labelled(label: string, nonce: Uint8Array, n: number): Uint8Array {
+/** @throws {RangeError} when N or n is none */
+function checkNonceAndLength(nonce: Uint8Array, n: number): void {
   if (nonce.length !== NONCE_BYTES) {
     throw new RangeError(`N has ${nonce.length} bytes; it takes ${NONCE_BYTES}`);
   }
   if (!Number.isInteger(n) || n < MIN_CHAIN || n > MAX_CHAIN) {
     throw new RangeError(`chain length ${n} is not within ${MIN_CHAIN} … ${MAX_CHAIN}`);
   }
-  const out = new Uint8Array(label.length + NONCE_BYTES + 4);
-  encoder.encodeInto(label, out);
-  out.set(nonce, label.length);
-  new DataView(out.buffer).setUint32(label.length + NONCE_BYTES, n);
-  return out;
 }
 
 /**
@@ -60,12 +56,14 @@ export function ha1Algorithm(algorithm: ChainAlgorithm): "MD5" | "SHA-256" {
  * @param secret S: HA1 as lower-case hexadecimal
  */
 export function chainSeed(hash: ChainHash, secret: string, nonce: Uint8Array, n: number): Uint8Array {
-  return hash.hmac(encoder.encode(secret), labelled("PC1 seed", nonce, n));
+  checkNonceAndLength(nonce, n);
+  return hash.hmac(encoder.encode(secret), labelled(SEED_LABEL, nonce, n));
 }
 
 /** K, docs/PROTOCOL.md §3. */
 export function credentialKey(hash: ChainHash, secret: string, nonce: Uint8Array, n: number): Uint8Array {
-  return hash.hmac(encoder.encode(secret), labelled("PC1 key", nonce, n));
+  checkNonceAndLength(nonce, n);
+  return hash.hmac(encoder.encode(secret), labelled(KEY_LABEL, nonce, n));
 }
 
 /**

@@ -3,27 +3,16 @@ import type { ChainHash } from "../hash/chain_hash.ts";
 import { MAX_CHAIN, MIN_CHAIN, NONCE_BYTES } from "./constants.ts";
 import type { Credential, Identity } from "./derive.ts";
 
-const encoder = new TextEncoder();
-const SEED_LABEL = encoder.encode("PC1 seed");
-const KEY_LABEL = encoder.encode("PC1 key");
-
 /** Someone whose credential is wanted. */
 export interface KeyHolder extends Identity {
   /** S: HA1 as lower-case hexadecimal. */
   readonly secret: string;
 }
 
-/** label || room for N || u32(n). */
-function labelled(label: Uint8Array, n: number): Uint8Array {
-  const out = new Uint8Array(label.length + NONCE_BYTES + 4);
-  out.set(label);
-  new DataView(out.buffer).setUint32(label.length + NONCE_BYTES, n);
-  return out;
-}
-
 /**
  * Issues a credential to each of `holders`: as {@linkcode deriveCredential} one by one, with less work around the hash.
  *
+ * @param hash `HashBackend.many(…)`: lanes where there are any
  * @param nonces 16 random bytes for each, one after the other; new for every credential
  * @param n chain length of all, 1 … 65535
  * @returns by position
@@ -34,7 +23,7 @@ function labelled(label: Uint8Array, n: number): Uint8Array {
  * import { assertEquals } from "@std/assert";
  *
  * const { backend } = await loadHashBackend();
- * const hash = backend.get("SHA-1");
+ * const hash = backend.many("SHA-1");
  * const alice = { username: "alice", realm: "example.com" };
  * const secret = "5ebe2294ecd0e0f08eab7690d2a6ee69";
  * const nonce = seededRandom(1).bytes(16);
@@ -55,25 +44,17 @@ export function deriveCredentials(
   if (!Number.isInteger(n) || n < MIN_CHAIN || n > MAX_CHAIN) {
     throw new RangeError(`chain length ${n} is not within ${MIN_CHAIN} … ${MAX_CHAIN}`);
   }
-  const seedText = labelled(SEED_LABEL, n);
-  const keyText = labelled(KEY_LABEL, n);
-  const keys: Uint8Array[] = [];
-  const walks = holders.map(({ secret }, i) => {
-    const nonce = nonces.slice(i * NONCE_BYTES, (i + 1) * NONCE_BYTES);
-    const s = encoder.encode(secret);
-    seedText.set(nonce, SEED_LABEL.length);
-    keyText.set(nonce, KEY_LABEL.length);
-    keys.push(hash.hmac(s, keyText));
-    return { nonce, from: 0, value: hash.hmac(s, seedText), links: n };
+  const secrets = holders.map(({ secret }, i) => {
+    return { secret, nonce: nonces.slice(i * NONCE_BYTES, (i + 1) * NONCE_BYTES), n };
   });
-  const anchors = hash.walkMany(walks);
+  const derived = hash.deriveMany(secrets);
   return holders.map(({ username, realm }, i) => ({
     algorithm: hash.name,
     username,
     realm,
-    nonce: walks[i].nonce,
+    nonce: secrets[i].nonce,
     n,
-    anchor: anchors[i],
-    key: keys[i],
+    anchor: derived[i].anchor,
+    key: derived[i].key,
   }));
 }

@@ -40,10 +40,13 @@ class CountingHash implements ChainHash {
     this.links += links;
     return this.hash.verify(nonce, from, token, links, expected);
   };
+  verifyMany: ChainHash["verifyMany"] = (checks) => this.hash.verifyMany(checks);
   hmac: ChainHash["hmac"] = (key, data) => {
     this.macs++;
     return this.hash.hmac(key, data);
   };
+  hmacMany: ChainHash["hmacMany"] = (jobs) => this.hash.hmacMany(jobs);
+  deriveMany: ChainHash["deriveMany"] = (secrets) => this.hash.deriveMany(secrets);
 }
 
 Deno.test("a chain is used from n - 1 to 0, with every algorithm and length", async (t) => {

@@ -19,6 +19,42 @@ export interface ChainWalk {
   readonly links: number;
 }
 
+/** One verification: whether `links` links up from `token` = h_from is `expected`. */
+export interface ChainCheck {
+  /** N, the 16-byte salt of the credential. */
+  readonly nonce: Uint8Array;
+  /** Index of `token`. */
+  readonly from: number;
+  readonly token: Uint8Array;
+  readonly links: number;
+  /** h_(from+links), if the token is right. */
+  readonly expected: Uint8Array;
+}
+
+/** One HMAC. */
+export interface HmacJob {
+  readonly key: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+/** What a credential is made from, docs/PROTOCOL.md §3. */
+export interface ChainSecret {
+  /** S, the HA1 of the user as lower-case hexadecimal. */
+  readonly secret: string;
+  /** N, 16 bytes. */
+  readonly nonce: Uint8Array;
+  /** Length of the chain. */
+  readonly n: number;
+}
+
+/** The end of a chain and the key that goes with it, docs/PROTOCOL.md §3. */
+export interface DerivedChain {
+  /** h_n. */
+  readonly anchor: Uint8Array;
+  /** K. */
+  readonly key: Uint8Array;
+}
+
 /** One hash function with what chains need of it. Results are fresh arrays unless said otherwise. */
 export interface ChainHash {
   /** The backend's name, for `--help`, logs and benchmarks. */
@@ -48,12 +84,29 @@ export interface ChainHash {
    * expected value of the wrong length does not. Throws as {@linkcode walk} does on the rest.
    */
   verify(nonce: Uint8Array, from: number, token: Uint8Array, links: number, expected: Uint8Array): boolean;
+  /** Many verifications at once, results by position; each as {@linkcode verify}. */
+  verifyMany(checks: readonly ChainCheck[]): boolean[];
   /** HMAC over this hash, RFC 2104; keys longer than 64 bytes are hashed first. */
   hmac(key: Uint8Array, data: Uint8Array): Uint8Array;
+  /** Many HMACs at once, results by position. */
+  hmacMany(jobs: readonly HmacJob[]): Uint8Array[];
+  /**
+   * h_n and K of many credentials at once, docs/PROTOCOL.md §3, results by position.
+   *
+   * @throws {RangeError} on a nonce of the wrong length or an n that is no whole number from 0 to 2^32 - 1
+   */
+  deriveMany(secrets: readonly ChainSecret[]): DerivedChain[];
 }
 
-/** A family of {@linkcode ChainHash} made by one library or kernel. */
+/** A family of {@linkcode ChainHash} made by one library or kernel, or by one for each kind of work. */
 export interface HashBackend {
+  /** The name of what {@linkcode get} gives. */
   readonly name: string;
+  /** For one chain or message at a time: the path of a single request. */
   get(algorithm: ChainAlgorithm): ChainHash;
+  /**
+   * For many chains or messages at a time: issue, warm-up, prefetch, batches of verification. The results are those of
+   * {@linkcode get}; it may be the same object.
+   */
+  many(algorithm: ChainAlgorithm): ChainHash;
 }

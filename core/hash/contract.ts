@@ -3,6 +3,7 @@ import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert
 import { createHash, createHmac } from "node:crypto";
 import { seededRandom } from "../random.ts";
 import { CHAIN_ALGORITHMS, type ChainAlgorithm, type ChainWalk, type HashBackend } from "./chain_hash.ts";
+import { KEY_LABEL, labelled, SEED_LABEL } from "./chain_text.ts";
 import { DIGEST_VECTORS, HMAC_VECTORS } from "./contract_vectors.ts";
 import { toHex } from "./hex.ts";
 
@@ -111,6 +112,77 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
         assertEquals(hash.walkMany([]), []);
       });
 
+      await t.step("walkMany takes any number of walks, of any mixture of lengths", () => {
+        for (const count of [1, 2, 3, 4, 5, 7, 8, 9, 16, 127, 128, 129, 300]) {
+          const walks = Array.from(
+            { length: count },
+            () => someWalk(random.below(4) === 0 ? 0 : random.below(12)),
+          );
+          const many = hash.walkMany(walks);
+          for (const [i, walk] of walks.entries()) {
+            const message = `seed ${SEED}, walk ${i} of ${count}`;
+            assertEquals(toHex(many[i]), toHex(referenceWalk(algorithm, walk)), message);
+          }
+        }
+      });
+
+      await t.step("verifyMany tells the right tokens from the wrong ones", () => {
+        for (const count of [0, 1, 3, 64, 129]) {
+          const checks = Array.from({ length: count }, (_, i) => {
+            const walk = someWalk(random.below(3));
+            const expected = referenceWalk(algorithm, walk);
+            // Every third is wrong: in a bit of the anchor or the token, in its index, or in a length.
+            const wrong = i % 3 === 2 ? random.below(5) : -1;
+            if (wrong === 0) expected[random.below(size)] ^= 1 << random.below(8);
+            const token = new Uint8Array(walk.value);
+            if (wrong === 1) token[random.below(size)] ^= 1 << random.below(8);
+            const { nonce, from, links } = walk;
+            return {
+              nonce,
+              from: wrong === 2 ? from + 1 : from,
+              token: wrong === 3 ? token.subarray(1) : token,
+              links: wrong === 2 && links === 0 ? 1 : links,
+              expected: wrong === 4 ? new Uint8Array([...expected, 0]) : expected,
+            };
+          });
+          const verdicts = checks.map((_, i) => i % 3 !== 2);
+          assertEquals(hash.verifyMany(checks), verdicts, `seed ${SEED}, ${count} checks`);
+        }
+      });
+
+      await t.step("hmacMany agrees with hmac at every mixture of lengths", () => {
+        for (const count of [0, 1, 2, 5, 64, 130]) {
+          const jobs = Array.from({ length: count }, () => ({
+            key: random.bytes(random.below(10) === 0 ? random.below(200) : random.below(65)),
+            data: random.bytes(random.below(20) === 0 ? random.below(50_000) : random.below(300)),
+          }));
+          const macs = hash.hmacMany(jobs).map(toHex);
+          const expected = jobs.map(({ key, data }) => referenceHmac(algorithm, key, data));
+          assertEquals(macs, expected, `seed ${SEED}, ${count} MACs`);
+        }
+      });
+
+      await t.step("deriveMany gives what docs/PROTOCOL.md §3 says, for any S", () => {
+        const letters = [..."0123456789abcdef"];
+        const some = (length: number) => Array.from({ length }, () => letters[random.below(16)]).join("");
+        for (const count of [0, 1, 2, 9, 129]) {
+          const secrets = Array.from({ length: count }, (_, i) => ({
+            secret: i === 5 ? "ümläüt" : i === 6 ? some(100) : some([32, 64, 0, 63, 65][i % 5]),
+            nonce: random.bytes(16),
+            n: i === 3 ? 0 : random.below(20),
+          }));
+          const expected = secrets.map(({ secret, nonce, n }) => {
+            const key = new TextEncoder().encode(secret);
+            const value = hash.hmac(key, labelled(SEED_LABEL, nonce, n));
+            return {
+              anchor: referenceWalk(algorithm, { nonce, from: 0, value, links: n }),
+              key: hash.hmac(key, labelled(KEY_LABEL, nonce, n)),
+            };
+          });
+          assertEquals(hash.deriveMany(secrets), expected, `seed ${SEED}, ${count} secrets`);
+        }
+      });
+
       await t.step("the index is four bytes, big endian, up to 2^32 - 1", () => {
         for (const from of [254, 255, 65_534, 2 ** 24 - 1, 2 ** 31 - 2, 2 ** 32 - 4]) {
           const walk = { ...someWalk(3), from };
@@ -140,6 +212,9 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
         const reached = hash.walk(nonce, 5, value, 4);
         assertEquals(reached, referenceWalk(algorithm, { nonce, from: 5, value, links: 4 }));
         hash.walkMany([{ nonce, from: 5, value, links: 4 }]);
+        hash.verifyMany([{ nonce, from: 5, token: value, links: 4, expected: reached }]);
+        hash.hmacMany([{ key: value, data: rest }]);
+        hash.deriveMany([{ secret: "ab", nonce, n: 2 }]);
         hash.chain(nonce, value, 4);
         hash.verify(nonce, 5, value, 4, reached);
         hash.digest(rest);
@@ -163,6 +238,14 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
         const [a, b] = hash.walkMany([walk, walk]);
         a.fill(0);
         assertEquals(b, referenceWalk(algorithm, walk));
+        const [c, d] = hash.hmacMany([{ key: value, data: nonce }, { key: value, data: nonce }]);
+        c.fill(0);
+        assertEquals(toHex(d), referenceHmac(algorithm, value, nonce));
+        const [e] = hash.deriveMany([{ secret: "ab", nonce, n: 3 }]);
+        const kept = toHex(e.anchor);
+        e.key.fill(0);
+        hash.deriveMany([{ secret: "cd", nonce, n: 3 }]);
+        assertEquals(toHex(e.anchor), kept);
         const digest = hash.digest(value);
         const mac = hash.hmac(value, nonce);
         digest.fill(0);
@@ -195,6 +278,9 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
           () => hash.walkMany([{ nonce, from, value, links: NaN }]),
           () => hash.chain(nonce, value, -1),
           () => hash.verify(nonce, from, value, -1, value),
+          () => hash.verifyMany([{ nonce, from: -1, token: value, links: 1, expected: value }]),
+          () => hash.deriveMany([{ secret: "ab", nonce, n: -1 }]),
+          () => hash.deriveMany([{ secret: "ab", nonce: nonce.subarray(1), n: 1 }]),
         ];
         for (const misuse of misuses) assertThrows(misuse, RangeError);
         const expected = referenceWalk(algorithm, { nonce, from, value, links: 1 });
@@ -211,9 +297,15 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
     });
   }
 
+  Deno.test(`${name} gives every algorithm for many chains too`, async () => {
+    const backend = await load();
+    for (const algorithm of CHAIN_ALGORITHMS) assertEquals(backend.many(algorithm).name, algorithm);
+  });
+
   Deno.test(`${name} names the algorithms when asked for another`, async () => {
     const backend = await load();
     assertThrows(() => backend.get("SHA-512" as ChainAlgorithm), RangeError, "MD5, SHA-1, SHA-256");
     assertThrows(() => backend.get("toString" as ChainAlgorithm), RangeError);
+    assertThrows(() => backend.many("SHA-512" as ChainAlgorithm), RangeError);
   });
 }

@@ -3,8 +3,11 @@ import { seededRandom } from "../random.ts";
 import { CHAIN_ALGORITHMS } from "./chain_hash.ts";
 import { chainHashContract } from "./contract.ts";
 import { loadHashWasm } from "./hash_wasm.ts";
+import { loadLanes, loadScalarLanes } from "./lanes.ts";
 import { loadNoble } from "./noble.ts";
 
+chainHashContract("lanes", loadLanes);
+chainHashContract("lanes-scalar", loadScalarLanes);
 chainHashContract("hash-wasm", loadHashWasm);
 chainHashContract("noble", loadNoble);
 

@@ -2,4 +2,5 @@
 export * from "./chain_hash.ts";
 export * from "./equal.ts";
 export * from "./hex.ts";
+export * from "./lanes.ts";
 export * from "./select.ts";

@@ -1,36 +1,35 @@
 /** Chooses the hash backend: the value of `--hash` and of the environment variable `PROXYCHAIN_HASH`. */
-import type { HashBackend } from "./chain_hash.ts";
 import { loadHashWasm } from "./hash_wasm.ts";
+import { type LoadedHashBackend, type Loader, loadInOrder, type LoadOrder } from "./hash_backend.ts";
+import { loadLanes, loadScalarLanes } from "./lanes.ts";
 import { loadNoble } from "./noble.ts";
 
-/** Every backend by name, the preferred first. A kernel with lanes takes its place here, before "hash-wasm". */
-const LOADERS = [
-  ["hash-wasm", loadHashWasm],
-  ["noble", loadNoble],
-] as const;
+const LANES: Loader = ["lanes", loadLanes];
+const SCALAR_LANES: Loader = ["lanes-scalar", loadScalarLanes];
+const HASH_WASM: Loader = ["hash-wasm", loadHashWasm];
+const NOBLE: Loader = ["noble", loadNoble];
 
 /** What {@linkcode loadHashBackend} can be asked for. */
-export type HashChoice = "auto" | (typeof LOADERS)[number][0];
+export type HashChoice = "auto" | "lanes" | "hash-wasm" | "noble";
 /** All of {@linkcode HashChoice}: for flag tables and messages. */
-export const HASH_CHOICES: readonly HashChoice[] = ["auto", ...LOADERS.map(([name]) => name)];
+export const HASH_CHOICES: readonly HashChoice[] = ["auto", "lanes", "hash-wasm", "noble"];
 
-/** A started backend. */
-export interface LoadedHashBackend {
-  readonly backend: HashBackend;
-  /** One line that says what was wanted, why it failed and what is used; the program prints it once. */
-  readonly warning?: string;
-}
+const ORDERS: Readonly<Record<HashChoice, LoadOrder>> = {
+  // Until a measurement of whole calls says otherwise, docs/decisions/lanes_kernel.md.
+  "auto": { get: [HASH_WASM, NOBLE], many: [LANES, SCALAR_LANES] },
+  "lanes": { get: [LANES, SCALAR_LANES, HASH_WASM, NOBLE] },
+  "hash-wasm": { get: [HASH_WASM, NOBLE] },
+  "noble": { get: [NOBLE] },
+};
 
-function reason(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0];
-}
+export type { LoadedHashBackend };
 
 /**
  * Starts a hash backend.
  *
- * "auto" tries them from the fastest to noble, which needs nothing. Another choice means that one; if it fails to
- * start the search goes on behind it, so that a program without WebAssembly works, more slowly, and says so.
+ * "auto" takes hash-wasm for single chains and the lanes kernel for many at once. Another choice means that one for
+ * everything. What fails to start is replaced by the next slower one, down to noble, which needs nothing; so a program
+ * without WebAssembly works, more slowly, and says so.
  *
  * @throws {RangeError} if there is no such choice; the message names those there are
  * @example
@@ -51,19 +50,5 @@ export async function loadHashBackend(choice: HashChoice = "auto"): Promise<Load
   if (!HASH_CHOICES.includes(choice)) {
     throw new RangeError(`unknown hash backend "${choice}"; allowed: ${HASH_CHOICES.join(", ")}`);
   }
-  const first = choice === "auto" ? 0 : LOADERS.findIndex(([name]) => name === choice);
-  const failures: string[] = [];
-  for (const [name, load] of LOADERS.slice(first)) {
-    try {
-      const backend = await load();
-      if (failures.length === 0) return { backend };
-      return {
-        backend,
-        warning: `hash backend ${failures.join("; ")}: going on with ${name}, which is slower`,
-      };
-    } catch (error) {
-      failures.push(`${name} does not start (${reason(error)})`);
-    }
-  }
-  throw new Error(`no hash backend starts: ${failures.join("; ")}`);
+  return await loadInOrder(ORDERS[choice]);
 }

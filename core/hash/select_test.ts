@@ -36,12 +36,21 @@ Deno.test("auto and hash-wasm give hash-wasm, noble gives noble, without a warni
     const { backend, warning } = await loadHashBackend(choice);
     assertEquals([backend.name, warning], [name, undefined]);
   }
-  assertEquals((await loadHashBackend()).backend.name, "hash-wasm");
+  const { backend } = await loadHashBackend();
+  assertEquals([backend.name, backend.get("SHA-1").backend], ["hash-wasm", "hash-wasm"]);
+  assertEquals(backend.many("SHA-1").backend, "lanes");
+});
+
+Deno.test("lanes gives the kernel for everything, hash-wasm and noble give themselves", async () => {
+  for (const name of ["lanes", "hash-wasm", "noble"] as const) {
+    const { backend } = await loadHashBackend(name);
+    assertEquals([backend.get("MD5").backend, backend.many("MD5").backend], [name, name]);
+  }
 });
 
 Deno.test("an unknown choice is an error that names those allowed", async () => {
-  assertEquals(HASH_CHOICES, ["auto", "hash-wasm", "noble"]);
-  const expected = `unknown hash backend "openssl"; allowed: auto, hash-wasm, noble`;
+  assertEquals(HASH_CHOICES, ["auto", "lanes", "hash-wasm", "noble"]);
+  const expected = `unknown hash backend "openssl"; allowed: auto, lanes, hash-wasm, noble`;
   await assertRejects(() => loadHashBackend("openssl" as HashChoice), RangeError, expected);
 });
 

@@ -2,31 +2,31 @@
  * {@linkcode ChainHash} over any synchronous hash function: one link after the other. What a library has to give
  * is H(bytes) alone, so the rules of the chain stand in one place for all of them.
  */
-import type { ChainAlgorithm, ChainHash, ChainWalk, HashBackend } from "./chain_hash.ts";
+import type {
+  ChainAlgorithm,
+  ChainCheck,
+  ChainHash,
+  ChainSecret,
+  ChainWalk,
+  DerivedChain,
+  HashBackend,
+  HmacJob,
+} from "./chain_hash.ts";
+import { KEY_LABEL, labelled, SEED_LABEL } from "./chain_text.ts";
+import { hashBackend } from "./hash_backend.ts";
+import { BLOCK_SIZE, checkNonceAndLinks, checkWalk, DIGEST_SIZE, NONCE_SIZE } from "./check.ts";
 import { equalBytes } from "./equal.ts";
 
 /** H: a fresh array of the digest's length; keeps and changes nothing of `data`. */
 export type HashFunction = (data: Uint8Array) => Uint8Array;
 
-/** Length of N in bytes, docs/PROTOCOL.md §3. */
-const NONCE_SIZE = 16;
-/** Block length B of MD5, SHA-1 and SHA-256 in bytes, RFC 2104 §2. */
-const BLOCK_SIZE = 64;
 /** ipad and opad, RFC 2104 §2. */
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
-/** Indices are 32 bits wide in a link, docs/PROTOCOL.md §3. */
-const MAX_INDEX = 0xffffffff;
-
-/** Digest lengths in bytes, docs/PROTOCOL.md §2. */
-export const DIGEST_SIZE: Readonly<Record<ChainAlgorithm, number>> = {
-  "MD5": 16,
-  "SHA-1": 20,
-  "SHA-256": 32,
-};
-
 /** Messages up to this length are put behind the inner pad in one standing buffer: all MACs of the protocol are. */
 const SHORT_MESSAGE = 1024;
+
+const encoder = new TextEncoder();
 
 /** A {@linkcode ChainHash} that walks one chain at a time. */
 export class SingleLaneHash implements ChainHash {
@@ -54,7 +54,7 @@ export class SingleLaneHash implements ChainHash {
   }
 
   walk(nonce: Uint8Array, from: number, value: Uint8Array, links: number): Uint8Array {
-    this.#check(nonce, from, value, links);
+    checkWalk(this.name, nonce, from, value, links);
     if (links === 0) return new Uint8Array(value);
     this.#link.set(nonce);
     let reached = value;
@@ -72,7 +72,7 @@ export class SingleLaneHash implements ChainHash {
   }
 
   chain(nonce: Uint8Array, seed: Uint8Array, n: number): Uint8Array {
-    this.#check(nonce, 0, seed, n);
+    checkWalk(this.name, nonce, 0, seed, n);
     const values = new Uint8Array((n + 1) * this.size);
     values.set(seed);
     this.#link.set(nonce);
@@ -86,7 +86,7 @@ export class SingleLaneHash implements ChainHash {
 
   verify(nonce: Uint8Array, from: number, token: Uint8Array, links: number, expected: Uint8Array): boolean {
     if (token.length !== this.size || expected.length !== this.size) return false;
-    this.#check(nonce, from, token, links);
+    checkWalk(this.name, nonce, from, token, links);
     this.#link.set(nonce);
     let reached = token;
     for (let k = from + 1; k <= from + links; k++) reached = this.#next(k, reached);
@@ -108,6 +108,25 @@ export class SingleLaneHash implements ChainHash {
     return this.#hash(outer);
   }
 
+  verifyMany(checks: readonly ChainCheck[]): boolean[] {
+    return checks.map(({ nonce, from, token, links, expected }) =>
+      this.verify(nonce, from, token, links, expected)
+    );
+  }
+
+  hmacMany(jobs: readonly HmacJob[]): Uint8Array[] {
+    return jobs.map(({ key, data }) => this.hmac(key, data));
+  }
+
+  deriveMany(secrets: readonly ChainSecret[]): DerivedChain[] {
+    return secrets.map(({ secret, nonce, n }) => {
+      checkNonceAndLinks(nonce, 0, n);
+      const key = encoder.encode(secret);
+      const seed = this.hmac(key, labelled(SEED_LABEL, nonce, n));
+      return { anchor: this.walk(nonce, 0, seed, n), key: this.hmac(key, labelled(KEY_LABEL, nonce, n)) };
+    });
+  }
+
   /** h_k from h_(k-1); N already stands in the scratch buffer. */
   #next(k: number, previous: Uint8Array): Uint8Array {
     const link = this.#link;
@@ -118,19 +137,6 @@ export class SingleLaneHash implements ChainHash {
     link.set(previous, NONCE_SIZE + 4);
     return this.#hash(link);
   }
-
-  #check(nonce: Uint8Array, from: number, value: Uint8Array, links: number): void {
-    if (nonce.length !== NONCE_SIZE) {
-      throw new RangeError(`nonce of ${nonce.length} bytes, not ${NONCE_SIZE}`);
-    }
-    if (value.length !== this.size) {
-      throw new RangeError(`${this.name} chain value of ${value.length} bytes, not ${this.size}`);
-    }
-    if (!(Number.isInteger(from) && Number.isInteger(links) && from >= 0 && links >= 0)) {
-      throw new RangeError(`walk from ${from} by ${links} links: both are whole numbers from 0 up`);
-    }
-    if (from + links > MAX_INDEX) throw new RangeError(`walk from ${from} by ${links} links passes 2^32 - 1`);
-  }
 }
 
 /** A backend of one {@linkcode SingleLaneHash} per algorithm. */
@@ -138,18 +144,5 @@ export function singleLaneBackend(
   name: string,
   functions: Readonly<Record<ChainAlgorithm, HashFunction>>,
 ): HashBackend {
-  const hashes: Readonly<Record<ChainAlgorithm, ChainHash>> = {
-    "MD5": new SingleLaneHash(name, "MD5", functions["MD5"]),
-    "SHA-1": new SingleLaneHash(name, "SHA-1", functions["SHA-1"]),
-    "SHA-256": new SingleLaneHash(name, "SHA-256", functions["SHA-256"]),
-  };
-  return {
-    name,
-    get(algorithm) {
-      if (!Object.hasOwn(hashes, algorithm)) {
-        throw new RangeError(`no chain algorithm ${algorithm}; there are ${Object.keys(hashes).join(", ")}`);
-      }
-      return hashes[algorithm];
-    },
-  };
+  return hashBackend(name, (algorithm) => new SingleLaneHash(name, algorithm, functions[algorithm]));
 }
