@@ -45,6 +45,8 @@ export interface DigestOptions {
   readonly nonceKey: Uint8Array;
   readonly checkFrom: boolean;
   readonly aliases: ReadonlyMap<string, string>;
+  /** Whether the `uri` of an answer fits a Request-URI that it is not equal to. */
+  readonly sameUri: (uri: string, requestUri: string) => boolean;
 }
 
 /** What {@linkcode DigestAuthenticator.authorize} found. */
@@ -85,7 +87,8 @@ export class DigestAuthenticator {
         lifetimeMs: options.nonceLifetimeMs,
       });
       const uses = new NonceUses({ lifetimeMs: options.nonceLifetimeMs });
-      this.#servers.set(realm, new DigestServer({ realm, algorithms: options.algorithms, nonces, uses }));
+      const { algorithms, sameUri } = options;
+      this.#servers.set(realm, new DigestServer({ realm, algorithms, nonces, uses, sameUri }));
     }
   }
 

@@ -13,6 +13,8 @@ import { CredentialCache } from "./credential_cache.ts";
 import { CredentialSource, type IssueService } from "./credential_source.ts";
 import { defaultRoute } from "./default_route.ts";
 import { DigestAuthenticator, type VerifyService } from "./digest_authenticator.ts";
+import { digestUriMatcher } from "./digest_uri.ts";
+import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
 import { PcAuthenticator } from "./pc_authenticator.ts";
@@ -64,6 +66,7 @@ export class Proxy {
       nonceKey: random.bytes(32),
       checkFrom: values.check_from,
       aliases,
+      sameUri: digestUriMatcher(new LocalNames(settings.listen, settings.advertise, values.realm)),
     });
     this.core = new ProxyCore(
       {

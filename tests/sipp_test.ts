@@ -100,8 +100,6 @@ async function digestCalls(
     dir,
     ...["-sf", `${SCENARIOS}digest_caller.xml`, "-inf", `${dir}/callers.csv`, "-p", String(freePort())],
     ...[
-      "-auth_uri",
-      "service@example.com",
       "-r",
       "100",
       "-m",
