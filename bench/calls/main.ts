@@ -1,0 +1,232 @@
+/** What a call costs, beside Kamailio. Entry of `deno task bench:calls`. */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { formatHelp, UsageError } from "../../mod.ts";
+import { ProgramError, Programs } from "../processes_io.ts";
+import { writeDocuments } from "./document.ts";
+import { type HighestRate, type Measurement, mergeResults, type Result } from "./figures.ts";
+import { readMachine } from "./machine_io.ts";
+import { MODE_NAMES, type ModeName, modeOf } from "./modes.ts";
+import { CALLS_FLAGS, type CallsOptions, NOTES, readOptions, USAGE } from "./options.ts";
+import { findPeers, type Peers } from "./peers/installed_io.ts";
+import { kamailioProblem } from "./peers/kamailio_io.ts";
+import { quickResult } from "./quick.ts";
+import { ask, type Plan } from "./run.ts";
+import { Stage } from "./stage_io.ts";
+import { costTable, formatText, highestTable } from "./table.ts";
+
+const KEY_BYTES = 32;
+/** Exit codes of a program that a signal ends: 128 and the signal's number. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** `--quick` begins no measurement later than this, ms: it ends within 50 s on a machine that is too slow, too. */
+const QUICK_MS = 34_000;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+const say = (line: string) => console.error(`bench:calls: ${line}`);
+
+type Left = { what: string; reason: string }[];
+
+/** The modes that can be measured here; the others are left out by name. */
+async function possibleModes(options: CallsOptions, peers: Peers, left: Left): Promise<ModeName[]> {
+  const wanted = options.modes ?? MODE_NAMES;
+  const possible: ModeName[] = [];
+  for (const name of wanted) {
+    const reason = await whyNot(name, peers);
+    if (reason === undefined) possible.push(name);
+    else {
+      left.push({ what: name, reason });
+      say(`${name} is left out: ${reason}`);
+    }
+  }
+  return possible;
+}
+
+async function whyNot(name: ModeName, peers: Peers): Promise<string | undefined> {
+  const mode = modeOf(name);
+  if (mode.peer === "proxychain") return undefined;
+  if (mode.peer === "direct") {
+    return mode.agent === "sipp" && peers.sipp === undefined ? "sipp is not installed" : undefined;
+  }
+  if (peers.kamailio === undefined) return "kamailio is not installed";
+  if (peers.sipp === undefined) return "sipp is not installed";
+  if (mode.database) {
+    for (const server of ["mariadbd", "mariadb-install-db", "mariadb"] as const) {
+      if (peers[server] === undefined) return `${server} is not installed`;
+    }
+  }
+  return await kamailioProblem(peers.kamailio.path, mode);
+}
+
+function describe({ mode, rate, users, rtt, calls }: Plan): string {
+  const distance = rtt > 0 ? `, database ${rtt} ms away` : "";
+  return `${mode}: ${rate} calls/s, ${users} users${distance}, ${calls} calls`;
+}
+
+function outcome(measurement: Measurement): string {
+  const { cpuUsPerCall, achieved, calls, held, foreignCores } = measurement;
+  const cpu = Object.entries(cpuUsPerCall).map(([name, us]) => `${name} ${us}`).join(", ");
+  return `  ${achieved} calls/s, ${calls.failed} of ${calls.started} failed; µs per call: ${cpu}` +
+    (foreignCores >= 0.05 ? `; others kept ${foreignCores} cores busy` : "") +
+    (held ? "" : "; the rate was not held");
+}
+
+/** A file that cannot be written is better known before the calls than after them. */
+async function checkDirectory(file: string): Promise<void> {
+  const directory = dirname(file);
+  const found = await Deno.stat(directory).catch(() => undefined);
+  if (!found?.isDirectory) throw new UsageError(`--json: there is no directory ${JSON.stringify(directory)}`);
+}
+
+const writeJson = (file: string, value: unknown) =>
+  Deno.writeTextFile(file, JSON.stringify(value, undefined, 2) + "\n");
+
+async function writeDocs(result: Result): Promise<void> {
+  for (const [name, text] of Object.entries(writeDocuments(result))) {
+    const path = `${ROOT}docs/${name}`;
+    await Deno.mkdir(dirname(path), { recursive: true });
+    await Deno.writeTextFile(path, text);
+    say(`wrote docs/${name}`);
+  }
+}
+
+function printTables(result: Result): void {
+  for (const measurements of [result.rates, result.userNumbers, result.distances]) {
+    if (measurements.length > 0) console.log(`\n${formatText(costTable(measurements))}`);
+  }
+  if (result.highest.length > 0) console.log(`\n${formatText(highestTable(result.highest))}`);
+}
+
+async function readResults(options: CallsOptions): Promise<number> {
+  const results: Result[] = [];
+  for (const file of options.read) {
+    try {
+      const result = JSON.parse(await Deno.readTextFile(file)) as Result;
+      if (!Array.isArray(result.rates)) throw new TypeError("it is not one that --json has written");
+      results.push(result);
+    } catch (error) {
+      throw new UsageError(`--read ${file}: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+  const result = mergeResults(results);
+  printTables(result);
+  if (options.json !== undefined) await writeJson(options.json, result);
+  if (options.writeDocs) await writeDocs(result);
+  return 0;
+}
+
+/** Measures with a directory of its own; nothing of it is left, however it ends. */
+async function bench(asked: CallsOptions): Promise<number> {
+  const peers = asked.quick ? {} : await findPeers();
+  const left: Left = [];
+  let options = asked;
+  if (peers.sipp === undefined && !asked.quick) {
+    left.push({ what: "SIPp as load generator", reason: "sipp is not installed: uac takes its place" });
+    options = { ...asked, caller: "uac", called: "uac" };
+  }
+  const possible = await possibleModes(options, peers, left);
+  const programs = new Programs(`${ROOT}deno.json`);
+  const directory = await Deno.makeTempDir({ prefix: "proxychain-calls-" });
+  // The database server may run under an account of its own.
+  await Deno.chmod(directory, 0o755);
+  let interrupted = 0;
+  for (const [signal, code] of Object.entries(SIGNALS)) {
+    Deno.addSignalListener(signal as Deno.Signal, () => {
+      if (interrupted > 0) programs.kill();
+      interrupted = code;
+      programs.close();
+    });
+  }
+  const result = {
+    date: new Date().toISOString().slice(0, 10),
+    command: `deno task bench:calls ${Deno.args.join(" ")}`.trim(),
+    machine: await readMachine(peers, ROOT),
+    left,
+    rates: [] as Measurement[],
+    distances: [] as Measurement[],
+    userNumbers: [] as Measurement[],
+    highest: [] as HighestRate[],
+  };
+  const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();
+  const stage = new Stage({ programs, root: ROOT, directory, key }, options, peers);
+  const quick = () => quickResult(options.rates[0], result.rates, result.machine);
+  const startedAt = Date.now();
+  let problems = 0;
+  try {
+    await ask(
+      {
+        result,
+        async measure(plan) {
+          if (options.quick && Date.now() - startedAt > QUICK_MS) {
+            problems++;
+            console.log(`${plan.mode} was not measured: this machine has no time for it`);
+            return undefined;
+          }
+          say(describe(plan));
+          try {
+            const measurement = await stage.measure(plan);
+            say(outcome(measurement));
+            return measurement;
+          } catch (error) {
+            if (interrupted > 0 || !(error instanceof ProgramError)) throw error;
+            problems++;
+            left.push({ what: describe(plan), reason: error.message });
+            say(`  ${error.message}`);
+            return undefined;
+          }
+        },
+        async save() {
+          if (options.json !== undefined) await writeJson(options.json, options.quick ? quick() : result);
+        },
+      },
+      options,
+      possible,
+    );
+    printTables(result);
+    if (options.writeDocs) await writeDocs(result);
+    if (!options.quick) return problems > 0 ? 1 : 0;
+    return finishQuick(options, result.rates) && problems === 0 ? 0 : 1;
+  } catch (error) {
+    if (interrupted === 0) throw error;
+    say("interrupted");
+    return interrupted;
+  } finally {
+    await programs.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Says what `--quick` found, and whether every mode held the rate. */
+function finishQuick(options: CallsOptions, measurements: readonly Measurement[]): boolean {
+  const lost = measurements.filter(({ held }) => !held);
+  for (const { mode, rate, achieved, calls } of lost) {
+    console.log(
+      `\n${mode}: ${rate} calls/s could not be held on this machine: ${achieved} completed, ${calls.failed} failed.`,
+    );
+  }
+  console.log(
+    `\nProxy CPU per call in the measured window of ${options.calls} calls, after ${options.warmup} calls of warm-up` +
+      " (start, compilation and first calls are in the cold figures of --json).",
+  );
+  return lost.length === 0;
+}
+
+async function main(): Promise<number> {
+  try {
+    const options = readOptions(Deno.args);
+    if (options === undefined) {
+      console.log(formatHelp(USAGE, CALLS_FLAGS, NOTES));
+      return 0;
+    }
+    if (options.json !== undefined) await checkDirectory(options.json);
+    return options.read.length > 0 ? await readResults(options) : await bench(options);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      say(error.message);
+      return 2;
+    }
+    say(error instanceof ProgramError ? error.message : String(error));
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main());
