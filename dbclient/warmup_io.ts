@@ -121,7 +121,7 @@ export interface WarmupJob {
 export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise<WarmupResult> {
   const { store, hashes, key, values, time, signal, onProgress } = job;
   const { n, ttl, algorithm, proxy } = values;
-  const hash = hashes.get(algorithm);
+  const hash = hashes.many(algorithm);
   const column = columnOf(algorithm);
   let users = 0;
   let unknown = 0;

@@ -66,7 +66,7 @@ export async function readWarmup(values: WarmupValues, keys: readonly Uint8Array
     // A writer whose clock is a little ahead must not make lives longer.
     const age = Math.max(0, time - file.issuedAt);
     const { serial, count } = file;
-    return { path, serial, count, records, age: Math.floor(age), issuedAt: now() - age * 1000 };
+    return { path, serial, count, records, age: Math.floor(age), issuedAt: Math.floor(now() - age * 1000) };
   } catch (error) {
     throw new Error(`warm-up file ${path}: ${reason(error)}`);
   }
