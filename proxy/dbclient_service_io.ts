@@ -11,20 +11,13 @@ import {
 import type { IssueOutcome, IssueService } from "./credential_source.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
 
-/** Hands a promise's value to `done`, or undefined when DBclient cannot answer. */
-function settle<T>(promise: Promise<T>, done: (value: T | undefined, now: number) => void): void {
-  promise.then(
-    (value) => done(value, now()),
-    (error) => {
-      done(undefined, now());
-      if (!(error instanceof DbclientUnavailable)) throw error;
-    },
-  );
-}
-
 /** Asks over a {@linkcode DbclientConnection}. */
 export class DbclientService implements IssueService, VerifyService {
-  constructor(private readonly connection: DbclientConnection) {}
+  /** @param log is told of faults, which cost the answer they concern and nothing else */
+  constructor(
+    private readonly connection: DbclientConnection,
+    private readonly log: (event: string, fields: Readonly<Record<string, string>>) => void,
+  ) {}
 
   get connected(): boolean {
     return this.connection.connected;
@@ -35,7 +28,7 @@ export class DbclientService implements IssueService, VerifyService {
     users: readonly Identity[],
     done: (outcomes: readonly IssueOutcome[] | undefined, now: number) => void,
   ): void {
-    settle(
+    this.#settle(
       this.connection.issue(algorithm, users).then((results) =>
         results.map((result): IssueOutcome =>
           result.status === "ok"
@@ -56,6 +49,20 @@ export class DbclientService implements IssueService, VerifyService {
     answers: readonly DigestAnswer[],
     done: (statuses: readonly VerifyStatus[] | undefined, now: number) => void,
   ): void {
-    settle(this.connection.verify(answers), done);
+    this.#settle(this.connection.verify(answers), done);
+  }
+
+  /** Hands a promise's value to `done`, or undefined when DBclient cannot answer. */
+  #settle<T>(promise: Promise<T>, done: (value: T | undefined, now: number) => void): void {
+    promise.catch((error) => {
+      if (!(error instanceof DbclientUnavailable)) this.#fault(error);
+      return undefined;
+    }).then((value) => done(value, now())).catch((error) => this.#fault(error));
+  }
+
+  #fault(error: unknown): void {
+    this.log("internal_error", {
+      error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    });
   }
 }

@@ -86,7 +86,7 @@ export class RunningProxy {
           io: values.io,
           moderation: values.io_wait,
           onDatagram: (buffer, start, end, from) => this.#receive(buffer, start, end, from),
-          onBatchEnd: () => this.#proxy?.flush(now()),
+          onBatchEnd: () => this.#guarded(() => this.#proxy?.flush(now())),
           onError: (error) => log("socket_error", { error: error.message }),
         }),
       );
@@ -101,15 +101,23 @@ export class RunningProxy {
       log,
     };
     const bound = { ...settings, listen: this.listening };
-    this.#proxy = new Proxy(values, bound, hashes, environment, new DbclientService(this.#connection), route);
+    this.#proxy = new Proxy(
+      values,
+      bound,
+      hashes,
+      environment,
+      new DbclientService(this.#connection, log),
+      route,
+    );
     if (warmup !== undefined) {
       const { records, issuedAt, serial } = warmup;
       this.#preloaded = this.#proxy.preload(records, issuedAt, serial, now());
     }
-    this.#tick = setInterval(() => {
-      this.#proxy.advance(now());
-      this.#proxy.flush(now());
-    }, TICK_MS);
+    this.#tick = setInterval(() =>
+      this.#guarded(() => {
+        this.#proxy.advance(now());
+        this.#proxy.flush(now());
+      }), TICK_MS);
   }
 
   /** Addresses listened on. */
@@ -143,6 +151,17 @@ export class RunningProxy {
     await Promise.all([...this.#sockets.map((socket) => socket.close()), this.#connection.close()]);
   }
 
+  /** Runs a part of the proxy: a fault in it is logged and costs what it was doing, never the program. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.options.log("internal_error", {
+        error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+      });
+    }
+  }
+
   #receive(buffer: Uint8Array, start: number, end: number, from: Address): void {
     // A socket that is open before the proxy is there may receive; SIP sends it again.
     this.#proxy?.receive(buffer, start, end, from, now());
@@ -164,7 +183,7 @@ export class RunningProxy {
         if (this.#resolved.size >= MAX_RESOLVED) this.#resolved.clear();
         this.#resolved.set(host, { address, until: now() + RESOLVED_MS });
       }
-      done(address, now());
+      this.#guarded(() => done(address, now()));
     });
   }
 
