@@ -108,7 +108,7 @@ export class CredentialCache {
    */
   preload(username: string, realm: string): CachedUser | undefined {
     const key = CredentialCache.key(username, realm);
-    if (this.peek(username, realm) !== undefined) return undefined;
+    if ((this.#verified.get(key) ?? this.#unverified.get(key)) !== undefined) return undefined;
     const user = new CachedUser(key, username, realm);
     if (this.#verified.size < this.#verified.max) {
       user.verified = true;
