@@ -55,7 +55,10 @@ export interface DerivedChain {
   readonly key: Uint8Array;
 }
 
-/** One hash function with what chains need of it. Results are fresh arrays unless said otherwise. */
+/**
+ * One hash function with what chains need of it. Results are fresh arrays, but those of one call for many
+ * may be views of one buffer: whoever keeps a few of them for long should copy them.
+ */
 export interface ChainHash {
   /** The backend's name, for `--help`, logs and benchmarks. */
   readonly backend: string;

@@ -94,7 +94,8 @@ export class LanesHash implements ChainHash {
         area.put(i, nonce, from, value, links);
       }
       area.walk(this.#number, count);
-      for (let i = 0; i < count; i++) results[first + i] = area.value(i, this.size);
+      const values = this.#collect(area, count);
+      for (let i = 0; i < count; i++) results[first + i] = this.#part(values, i);
     }
     return results;
   }
@@ -174,7 +175,8 @@ export class LanesHash implements ChainHash {
         count++;
       }
       macs.hmac(this.#number, count);
-      for (let i = 0; i < count; i++) results[first + i] = macs.result(i, this.size);
+      const values = this.#collect(macs, count);
+      for (let i = 0; i < count; i++) results[first + i] = this.#part(values, i);
       // A message that has no room even in an empty area.
       if (count === 0) results[first] = this.#longHmac(jobs[first].key, jobs[first].data);
       first += Math.max(count, 1);
@@ -197,8 +199,10 @@ export class LanesHash implements ChainHash {
         walks.put(i, nonce, 0, NOTHING, n);
       }
       macs.derive(this.#number, walks, count, labels, SEED_LABEL.length, KEY_LABEL.length);
+      const anchors = this.#collect(walks, count);
+      const keys = this.#collect(macs, count);
       for (let i = 0; i < count; i++) {
-        results[first + i] = { anchor: walks.value(i, this.size), key: macs.result(i, this.size) };
+        results[first + i] = { anchor: this.#part(anchors, i), key: this.#part(keys, i) };
       }
     }
     return results;
@@ -222,6 +226,17 @@ export class LanesHash implements ChainHash {
       macs: new MacArea(this.#kernel, capacity, room),
       algorithm: this.#number,
     };
+  }
+
+  /** A copy of all values of an area: one new buffer for many results, since that is what costs most. */
+  #collect(area: WalkArea | MacArea, count: number): Uint8Array {
+    const { data } = this.#at;
+    this.#kernel.exports.collect(this.#number, area.values, area.stride, data, count);
+    return this.#kernel.bytes.slice(data, data + count * this.size);
+  }
+
+  #part(values: Uint8Array, i: number): Uint8Array {
+    return values.subarray(i * this.size, (i + 1) * this.size);
   }
 
   /** RFC 2104 §2 by two digests, for messages too long for the area. */

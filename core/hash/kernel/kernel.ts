@@ -25,6 +25,7 @@ export interface KernelExports {
   walk(algorithm: number, records: number, count: number): void;
   verify(algorithm: number, records: number, expected: number, verdicts: number, count: number): void;
   chain(algorithm: number, record: number, values: number, count: number): void;
+  collect(algorithm: number, from: number, stride: number, to: number, count: number): void;
   start(algorithm: number, state: number): void;
   update(algorithm: number, state: number, data: number, blocks: number): void;
   finish(algorithm: number, state: number, data: number, length: number, total: number): void;
@@ -99,6 +100,8 @@ export class LaneKernel {
  * batch to the next. Nothing is checked here.
  */
 export class WalkArea {
+  /** Addresses from one value to the next. */
+  readonly stride = WALK_SIZE;
   /** Address of the first record; the others follow at {@linkcode WALK_SIZE} bytes each. */
   readonly records: number;
   /** Address of the first expected value; the others follow at {@linkcode EXPECTED_SIZE} bytes each. */
@@ -132,9 +135,14 @@ export class WalkArea {
     this.kernel.exports.walk(algorithm, this.records, count);
   }
 
+  /** Address of the value of the first record. */
+  get values(): number {
+    return this.records + WALK_VALUE;
+  }
+
   /** The value of record `i`: a copy. */
   value(i: number, size: number): Uint8Array {
-    const at = this.records + i * WALK_SIZE + WALK_VALUE;
+    const at = this.values + i * WALK_SIZE;
     return this.kernel.bytes.slice(at, at + size);
   }
 
@@ -151,6 +159,8 @@ export class WalkArea {
 
 /** HMACs side by side in the kernel's memory: a record each, and room for the messages. */
 export class MacArea {
+  /** Addresses from one result to the next. */
+  readonly stride = MAC_SIZE;
   readonly records: number;
   readonly #messages: number;
   readonly #room: number;
@@ -255,9 +265,14 @@ export class MacArea {
     );
   }
 
+  /** Address of the result of the first record. */
+  get values(): number {
+    return this.records + MAC_RESULT;
+  }
+
   /** The result of record `i`: a copy. */
   result(i: number, size: number): Uint8Array {
-    const at = this.records + i * MAC_SIZE + MAC_RESULT;
+    const at = this.values + i * MAC_SIZE;
     return this.kernel.bytes.slice(at, at + size);
   }
 }

@@ -21,14 +21,16 @@ export function freeMemory(): usize {
 /** {@linkcode walk}, then one byte for each record: 1 if it came to the expected value, else 0. In constant time. */
 export function verify(algorithm: i32, records: usize, expected: usize, verdicts: usize, count: i32): void {
   walk(algorithm, records, count);
-  const words = digestWords(algorithm);
+  const size = digestSize(algorithm);
   for (let i = 0; i < count; i++) {
-    let difference: u32 = 0;
-    for (let word = 0; word < words; word++) {
-      difference |= load<u32>(records + 4 * word, WALK_VALUE) ^ load<u32>(expected + 4 * word);
+    let difference: u64 = 0;
+    let at = 0;
+    for (; at + 8 <= size; at += 8) {
+      difference |= load<u64>(records + at, WALK_VALUE) ^ load<u64>(expected + at);
     }
+    if (at < size) difference |= load<u32>(records + at, WALK_VALUE) ^ load<u32>(expected + at);
     // The highest bit of x | -x says whether any bit of x is set.
-    store<u8>(verdicts + i, <u8> (((difference | (0 - difference)) >>> 31) ^ 1));
+    store<u8>(verdicts + i, <u8> (((difference | (0 - difference)) >>> 63) ^ 1));
     records += WALK_SIZE;
     expected += EXPECTED_SIZE;
   }
@@ -41,6 +43,16 @@ export function chain(algorithm: i32, record: usize, values: usize, count: u32):
     links(algorithm, record, 1);
     memory.copy(values, record + WALK_VALUE, size);
     values += size;
+  }
+}
+
+/** Brings the values or results of many records together: from addresses `stride` apart to one behind the other. */
+export function collect(algorithm: i32, from: usize, stride: i32, to: usize, count: i32): void {
+  const words = digestWords(algorithm);
+  for (let i = 0; i < count; i++) {
+    for (let word = 0; word < words; word++) store<u32>(to + 4 * word, load<u32>(from + 4 * word));
+    from += stride;
+    to += 4 * words;
   }
 }
 

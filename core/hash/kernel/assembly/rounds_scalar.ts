@@ -437,16 +437,16 @@ export function sha1Links(record0: usize, turns: u32): void {
     h3 = (t222 + 0x10325476);
     h4 = (t219 + 0xc3d2e1f0);
   }
-  store<u32>(record0, index, 16);
   const t226: u32 = bswap<u32>(h0);
-  store<u32>(record0, t226, 20);
   const t227: u32 = bswap<u32>(h1);
-  store<u32>(record0, t227, 24);
   const t228: u32 = bswap<u32>(h2);
-  store<u32>(record0, t228, 28);
   const t229: u32 = bswap<u32>(h3);
-  store<u32>(record0, t229, 32);
   const t230: u32 = bswap<u32>(h4);
+  store<u32>(record0, index, 16);
+  store<u32>(record0, t226, 20);
+  store<u32>(record0, t227, 24);
+  store<u32>(record0, t228, 28);
+  store<u32>(record0, t229, 32);
   store<u32>(record0, t230, 36);
 }
 
@@ -978,22 +978,22 @@ export function sha256Links(record0: usize, turns: u32): void {
     h6 = (t235 + 0x1f83d9ab);
     h7 = (t231 + 0x5be0cd19);
   }
-  store<u32>(record0, index, 16);
   const t244: u32 = bswap<u32>(h0);
-  store<u32>(record0, t244, 20);
   const t245: u32 = bswap<u32>(h1);
-  store<u32>(record0, t245, 24);
   const t246: u32 = bswap<u32>(h2);
-  store<u32>(record0, t246, 28);
   const t247: u32 = bswap<u32>(h3);
-  store<u32>(record0, t247, 32);
   const t248: u32 = bswap<u32>(h4);
-  store<u32>(record0, t248, 36);
   const t249: u32 = bswap<u32>(h5);
-  store<u32>(record0, t249, 40);
   const t250: u32 = bswap<u32>(h6);
-  store<u32>(record0, t250, 44);
   const t251: u32 = bswap<u32>(h7);
+  store<u32>(record0, index, 16);
+  store<u32>(record0, t244, 20);
+  store<u32>(record0, t245, 24);
+  store<u32>(record0, t246, 28);
+  store<u32>(record0, t247, 32);
+  store<u32>(record0, t248, 36);
+  store<u32>(record0, t249, 40);
+  store<u32>(record0, t250, 44);
   store<u32>(record0, t251, 48);
 }
 

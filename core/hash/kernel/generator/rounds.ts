@@ -3,7 +3,7 @@
  * at a time (`rounds_scalar.ts`) and side by side in lanes (`rounds_lanes.ts`). The rest of the kernel is written by
  * hand.
  */
-import { RUN_BLOCK, RUN_STATE, WALK_INDEX, WALK_NONCE, WALK_VALUE } from "../assembly/layout.ts";
+import { RUN_BLOCK, RUN_STATE, WALK_INDEX, WALK_NONCE } from "../assembly/layout.ts";
 import { compressMd5, MD5_INITIAL } from "./md5.ts";
 import { compressSha1, SHA1_INITIAL } from "./sha1.ts";
 import { compressSha256, SHA256_INITIAL } from "./sha256.ts";
@@ -65,25 +65,76 @@ class Group {
     this.lanes = dialect === SCALAR ? [first] : range(LANES_OF_VECTOR).map((lane) => first + lane);
   }
 
-  /** The word at an offset of every address in `pointer0`, `pointer1` … */
-  load(pointer: string, offset: number, fixed = false): Expression {
-    const [first, ...others] = this.lanes.map((lane) => `${pointer}${lane}`);
-    let text = this.writer.dialect === SCALAR
-      ? `load<u32>(${first}, ${offset})`
-      : `v128.load32_zero(${first}, ${offset})`;
-    others.forEach((address, i) => text = `v128.load_lane<u32>(${address}, ${text}, ${i + 1}, ${offset})`);
-    return { text, isVariable: false, fixed };
+  /** `count` words from an offset up, of every address in `pointer0`, `pointer1` … */
+  load(pointer: string, offset: number, count: number, fixed = false): Word[] {
+    const addresses = this.lanes.map((lane) => `${pointer}${lane}`);
+    const words: Word[] = [];
+    while (words.length < count) {
+      const at = offset + 4 * words.length;
+      if (this.writer.dialect === LANES && count - words.length >= LANES_OF_VECTOR) {
+        const rows = addresses.map((address) => this.#keep(`v128.load(${address}, ${at})`, fixed));
+        words.push(...this.#transpose(rows, fixed));
+      } else {
+        words.push({ text: this.#gather(addresses, at), isVariable: false, fixed });
+      }
+    }
+    return words;
   }
 
-  store(pointer: string, offset: number, word: Word): void {
-    const text = this.writer.text(this.writer.keep(word));
-    this.lanes.forEach((lane, i) => {
-      const address = `${pointer}${lane}`;
-      const statement = this.writer.dialect === SCALAR
-        ? `store<u32>(${address}, ${text}, ${offset});`
-        : `v128.store_lane<u32>(${address}, ${text}, ${i}, ${offset});`;
-      this.writer[this.writer.section].push(statement);
-    });
+  store(pointer: string, offset: number, words: readonly Word[]): void {
+    const addresses = this.lanes.map((lane) => `${pointer}${lane}`);
+    const texts = words.map((word) => this.writer.text(this.writer.keep(word)));
+    let done = 0;
+    while (done < words.length) {
+      const at = offset + 4 * done;
+      if (this.writer.dialect === LANES && words.length - done >= LANES_OF_VECTOR) {
+        const rows = this.#transpose(texts.slice(done, done + LANES_OF_VECTOR), false);
+        rows.forEach((row, lane) =>
+          this.#state(`v128.store(${addresses[lane]}, ${this.writer.text(row)}, ${at});`)
+        );
+        done += LANES_OF_VECTOR;
+      } else {
+        this.#scatter(addresses, at, texts[done]);
+        done++;
+      }
+    }
+  }
+
+  /** One word of each address. */
+  #gather(addresses: readonly string[], offset: number): string {
+    const [first, ...others] = addresses;
+    if (this.writer.dialect === SCALAR) return `load<u32>(${first}, ${offset})`;
+    return others.reduce(
+      (vector, address, i) => `v128.load_lane<u32>(${address}, ${vector}, ${i + 1}, ${offset})`,
+      `v128.load32_zero(${first}, ${offset})`,
+    );
+  }
+
+  #scatter(addresses: readonly string[], offset: number, text: string): void {
+    if (this.writer.dialect === SCALAR) {
+      return this.#state(`store<u32>(${addresses[0]}, ${text}, ${offset});`);
+    }
+    addresses.forEach((address, lane) =>
+      this.#state(`v128.store_lane<u32>(${address}, ${text}, ${lane}, ${offset});`)
+    );
+  }
+
+  /** From four words of each of four records to four vectors of the same word of all records, or back. */
+  #transpose([a, b, c, d]: readonly string[], fixed: boolean): Word[] {
+    const low = (x: string, y: string) => this.#keep(`v128.shuffle<u32>(${x}, ${y}, 0, 4, 1, 5)`, fixed);
+    const high = (x: string, y: string) => this.#keep(`v128.shuffle<u32>(${x}, ${y}, 2, 6, 3, 7)`, fixed);
+    const [ab, cd, abHigh, cdHigh] = [low(a, b), low(c, d), high(a, b), high(c, d)];
+    return [[ab, cd, "0, 2"], [ab, cd, "1, 3"], [abHigh, cdHigh, "0, 2"], [abHigh, cdHigh, "1, 3"]].map(
+      ([x, y, halves]) => ({ text: `v128.shuffle<u64>(${x}, ${y}, ${halves})`, isVariable: false, fixed }),
+    );
+  }
+
+  #keep(text: string, fixed: boolean): string {
+    return this.writer.text(this.writer.keep({ text, isVariable: false, fixed }));
+  }
+
+  #state(statement: string): void {
+    this.writer[this.writer.section].push(statement);
   }
 
   /** From bytes as the algorithm has them to a number, or back. */
@@ -105,13 +156,13 @@ function linkBlock(algorithm: Algorithm, nonce: Word[], index: Word, value: Word
 /** A loop that goes one link up in each turn; the records are walks. */
 function writeLinks(group: Group): void {
   const { algorithm, writer } = group;
-  const nonce = range(NONCE_WORDS).map((i) =>
-    writer.keep(group.ordered(group.load("record", WALK_NONCE + 4 * i, true)))
+  const nonce = group.load("record", WALK_NONCE, NONCE_WORDS, true).map((word) =>
+    writer.keep(group.ordered(word))
   );
-  const index = writer.declare("index", group.load("record", WALK_INDEX));
-  const value = algorithm.initial.map((_, i) =>
-    writer.declare(`h${i}`, group.ordered(group.load("record", WALK_VALUE + 4 * i)))
-  );
+  // The index and, right behind it, the value.
+  const [loadedIndex, ...loadedValue] = group.load("record", WALK_INDEX, 1 + algorithm.initial.length);
+  const index = writer.declare("index", loadedIndex);
+  const value = loadedValue.map((word, i) => writer.declare(`h${i}`, group.ordered(word)));
 
   writer.section = "within";
   writer.assign(index, writer.add(index, 1));
@@ -121,8 +172,7 @@ function writeLinks(group: Group): void {
   next.forEach((word, i) => writer.assign(value[i], word));
 
   writer.section = "after";
-  group.store("record", WALK_INDEX, index);
-  value.forEach((word, i) => group.store("record", WALK_VALUE + 4 * i, group.ordered(word)));
+  group.store("record", WALK_INDEX, [index, ...value.map((word) => group.ordered(word))]);
 }
 
 /** A loop that compresses one block in each turn; the records are runs. */
@@ -134,16 +184,18 @@ function writeRun(group: Group): void {
       `let block${lane}: usize = load<usize>(record${lane}, ${RUN_BLOCK});`,
     );
   }
-  const state = algorithm.initial.map((_, i) => writer.declare(`h${i}`, group.load("state", 4 * i)));
+  const state = group.load("state", 0, algorithm.initial.length).map((word, i) =>
+    writer.declare(`h${i}`, word)
+  );
 
   writer.section = "within";
-  const block = range(16).map((i) => writer.keep(group.ordered(group.load("block", 4 * i))));
+  const block = group.load("block", 0, BLOCK_SIZE / 4).map((word) => writer.keep(group.ordered(word)));
   for (const lane of group.lanes) writer.within.push(`block${lane} += ${BLOCK_SIZE};`);
   const next = algorithm.compress(writer, state, block);
   next.forEach((word, i) => writer.assign(state[i], word));
 
   writer.section = "after";
-  state.forEach((word, i) => group.store("state", 4 * i, word));
+  group.store("state", 0, state);
 }
 
 /** Both groups' statements in turn, so that the processor finds independent work side by side. */
