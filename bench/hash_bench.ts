@@ -3,12 +3,14 @@
  *
  *     deno bench bench/hash_bench.ts
  *
- * The name of a walk says its links; divide by them for ns per link.
+ * The name of a walk says its links; divide by them for ns per link. For many at once see lanes_bench.ts.
  */
 import { CHAIN_ALGORITHMS, loadHashBackend, seededRandom } from "../mod.ts";
 
 const random = seededRandom(1);
-const backends = [(await loadHashBackend("hash-wasm")).backend, (await loadHashBackend("noble")).backend];
+const backends = await Promise.all(
+  (["hash-wasm", "lanes", "noble"] as const).map(async (choice) => (await loadHashBackend(choice)).backend),
+);
 const nonce = random.bytes(16);
 /** As long as the text of a response MAC in an ordinary call: docs/PROTOCOL.md §5. */
 const macText = random.bytes(110);
