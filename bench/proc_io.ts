@@ -60,3 +60,19 @@ export async function readMemory(pid: number): Promise<Memory> {
 export async function udpPortInUse(port: number): Promise<boolean> {
   return parseUdpPorts(await shell("cat /proc/net/udp /proc/net/udp6")).includes(port);
 }
+
+/** How long the machine is watched at a time, ms, and the cores that count as none. */
+const WATCH_MS = 1500;
+const IDLE_CORES = 0.25;
+
+/** Waits until nearly nothing else runs on the machine, at most `ms`. */
+export async function waitForIdle(ms: number): Promise<void> {
+  const until = Date.now() + ms;
+  while (Date.now() < until) {
+    const before = await readCpu({ everything: [Deno.pid] });
+    await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+    const after = await readCpu({ everything: [Deno.pid] });
+    const others = after.busyUs - before.busyUs - (after.cpuUs.everything - before.cpuUs.everything);
+    if (others / 1000 / (after.at - before.at) < IDLE_CORES) return;
+  }
+}

@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatHelp, UsageError } from "../../mod.ts";
+import { waitForIdle } from "../proc_io.ts";
 import { ProgramError, Programs } from "../processes_io.ts";
 import { writeDocuments } from "./document.ts";
 import { type HighestRate, type Measurement, mergeResults, type Result } from "./figures.ts";
@@ -161,6 +162,7 @@ async function bench(asked: CallsOptions): Promise<number> {
             console.log(`${plan.mode} was not measured: this machine has no time for it`);
             return undefined;
           }
+          await waitForIdle(options.wait * 1000);
           say(describe(plan));
           try {
             const measurement = await stage.measure(plan);

@@ -95,6 +95,14 @@ export const CALLS_FLAGS = {
     max: 256,
     help: "Kamailio's processes with its database at a distance",
   },
+  wait: {
+    type: "number",
+    default: 0,
+    min: 0,
+    max: 3600,
+    unit: "s",
+    help: "Before each measurement, wait until nothing else runs on the machine, at most so long",
+  },
   quick: {
     type: "boolean",
     help:
@@ -141,6 +149,8 @@ export interface CallsOptions {
   readonly chain: number;
   readonly children: number;
   readonly distantChildren: number;
+  /** s */
+  readonly wait: number;
   readonly quick: boolean;
   readonly json: string | undefined;
   readonly read: readonly string[];
@@ -226,6 +236,7 @@ export function readOptions(args: readonly string[]): CallsOptions | undefined {
     chain: values.chain,
     children: values.children,
     distantChildren: values.distant_children,
+    wait: values.wait,
     quick,
     json: values.json,
     read: values.read ?? [],
