@@ -10,10 +10,10 @@ import type { RouteActions, RouteRequest } from "../proxy/route.ts";
 
 export default function route(request: RouteRequest, proxy: RouteActions): void {
   // Requests inside a dialog carry the Route that record_route() put there: take this proxy's own value away.
-  const routed = proxy.loose_route();
+  proxy.loose_route();
 
   // The ACK of an accepted INVITE is never challenged: nobody could answer a challenge to it (RFC 3261 §22.1).
-  if (request.method === "ACK") return routed ? proxy.relay() : proxy.drop();
+  if (request.method === "ACK") return request.isInDialog ? proxy.relay() : proxy.drop();
 
   if (request.method !== "INVITE" && request.method !== "BYE") {
     return proxy.reply(405, undefined, ["Allow: INVITE, ACK, CANCEL, BYE"]);
@@ -27,10 +27,10 @@ export default function route(request: RouteRequest, proxy: RouteActions): void 
   }
   proxy.consume_credentials();
 
-  if (request.method === "INVITE" && !request.hasToTag) {
+  if (request.method === "INVITE" && !request.hasToTag && !request.hasForeignRoute) {
     proxy.record_route(); // Stay on the way, so that the BYE comes by.
     return proxy.relay_to_next_hop();
   }
   // Inside a dialog: to where the Route and the Request-URI lead, and not for those who only say that they are in one.
-  return routed ? proxy.relay() : proxy.reply(404, "Not Here");
+  return request.isInDialog ? proxy.relay() : proxy.reply(404, "Not Here");
 }

@@ -24,20 +24,20 @@ const DIALOG_METHODS: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REF
 export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
   const { methods, auth, foreignFrom } = options;
   return (request, proxy) => {
-    const routed = proxy.loose_route();
-    if (request.method === "ACK") return onward(request, proxy, routed, options);
-    if (request.method === "OPTIONS" && request.isForUs && !routed && isForProxyItself(request)) {
-      return proxy.reply(200);
+    proxy.loose_route();
+    if (request.method === "ACK") return onward(request, proxy, options);
+    if (request.method === "OPTIONS" && request.isForUs && isForProxyItself(request)) return proxy.reply(200);
+    if (!request.isInDialog && request.hasForeignRoute) {
+      return proxy.reply(403, "Forbidden (Route leads elsewhere)");
     }
-    const inDialog = request.hasToTag && (routed || request.method !== "INVITE");
-    const asked = auth !== "none" && methods.has(request.method) &&
-      !(inDialog && request.method === "INVITE");
-    if (!asked) return onward(request, proxy, routed, options);
+    const asked = auth !== "none" && methods.has(request.method.toUpperCase()) &&
+      !(request.isInDialog && request.method === "INVITE");
+    if (!asked) return onward(request, proxy, options);
     if (request.realm === undefined) {
-      if (foreignFrom === "relay") return onward(request, proxy, routed, options);
+      if (foreignFrom === "relay") return onward(request, proxy, options);
       return proxy.reply(403, "Forbidden (From is not of a domain served here)");
     }
-    return authenticate(request, proxy, request.realm, routed, options);
+    return authenticate(request, proxy, request.realm, options);
   };
 }
 
@@ -50,29 +50,28 @@ function authenticate(
   request: RouteRequest,
   proxy: RouteActions,
   realm: string,
-  routed: boolean,
   options: DefaultRouteOptions,
 ): void | Promise<void> {
   const register = request.method === "REGISTER";
-  if (options.auth === "pc" || (options.auth === "both" && !proxy.has_digest_answer(realm, register))) {
-    const verdict = register
-      ? proxy.www_authorize_pc(realm, "subscriber")
-      : proxy.proxy_authorize_pc(realm, "subscriber");
-    if (verdict === "ok") {
-      proxy.consume_credentials();
-      return onward(request, proxy, routed, options);
-    }
-    if (options.auth === "both" && verdict === "no_credentials") return proxy.challenge_both(realm, register);
-    return register ? proxy.www_challenge_pc(realm, 0) : proxy.proxy_challenge_pc(realm, 0);
+  if (options.auth === "digest") return authenticateDigest(request, proxy, realm, options);
+  const verdict = register
+    ? proxy.www_authorize_pc(realm, "subscriber")
+    : proxy.proxy_authorize_pc(realm, "subscriber");
+  if (verdict === "ok") {
+    proxy.consume_credentials();
+    return onward(request, proxy, options);
   }
-  return authenticateDigest(request, proxy, realm, routed, options);
+  if (options.auth === "both" && verdict === "no_credentials") {
+    if (proxy.has_digest_answer(realm, register)) return authenticateDigest(request, proxy, realm, options);
+    return proxy.challenge_both(realm, register);
+  }
+  return register ? proxy.www_challenge_pc(realm, 0) : proxy.proxy_challenge_pc(realm, 0);
 }
 
 async function authenticateDigest(
   request: RouteRequest,
   proxy: RouteActions,
   realm: string,
-  routed: boolean,
   options: DefaultRouteOptions,
 ): Promise<void> {
   const register = request.method === "REGISTER";
@@ -80,28 +79,21 @@ async function authenticateDigest(
     await (register ? proxy.www_authorize(realm, "subscriber") : proxy.proxy_authorize(realm, "subscriber"));
   if (verdict === "ok") {
     proxy.consume_credentials();
-    return onward(request, proxy, routed, options);
+    return onward(request, proxy, options);
   }
   if (options.auth === "both") return proxy.challenge_both(realm, register);
   return register ? proxy.www_challenge(realm, 1) : proxy.proxy_challenge(realm, 1);
 }
 
-function onward(
-  request: RouteRequest,
-  proxy: RouteActions,
-  routed: boolean,
-  options: DefaultRouteOptions,
-): void {
+function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRouteOptions): void {
   const { method, hasToTag, isForUs } = request;
-  if (routed) {
-    if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
-    return isForUs ? proxy.relay_to_next_hop() : proxy.relay();
-  }
+  if (request.isInDialog) return isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   if (hasToTag && !isForUs && !request.isForNextHop) {
     // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS). The next hop
     // may be one that gives no Record-Route back, and callers send what is for it through their outbound proxy.
     return method === "ACK" ? proxy.drop() : proxy.reply(404, "Not Here");
   }
+  if (request.hasForeignRoute) return proxy.drop(); // An ACK: all else was answered before.
   if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
   return proxy.relay_to_next_hop();
 }

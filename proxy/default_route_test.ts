@@ -24,6 +24,34 @@ Deno.test("default route: INVITE that begins a dialog is authenticated, all else
   assertEquals(statusOf(harness.ask(request("INVITE", inside))), 0);
 });
 
+Deno.test("default route: a made-up To tag and Route lead nobody past authentication, nor anywhere", () => {
+  const harness = new ProxyHarness();
+  const stranger = "sip:victim@203.0.113.9";
+  const cases: [string, Record<string, unknown>, number][] = [
+    // Without the tag of a dialog, a Route with our address is as good as none.
+    ["INVITE", { toTag: "x", headers: ["route: <sip:192.0.2.1;lr>"], uri: stranger }, 407],
+    [
+      "INVITE",
+      { toTag: "x", headers: ["route: <sip:192.0.2.1;lr;did=0123456789abcdef>"], uri: stranger },
+      407,
+    ],
+    ["BYE", { toTag: "x", headers: ["route: <sip:192.0.2.1;lr>"], uri: stranger }, 404],
+    // A preloaded Route chooses no target.
+    ["MESSAGE", { headers: ["Route: <sip:192.0.2.1;lr>, <sip:203.0.113.9;lr>"] }, 403],
+    ["MESSAGE", { headers: ["Route: <sip:203.0.113.9;lr>"] }, 403],
+    ["INVITE", { headers: ["Route: <sip:203.0.113.9;lr>"] }, 403],
+    ["invite", {}, 407],
+  ];
+  for (const [method, parts, status] of cases) {
+    assertEquals(statusOf(harness.ask(request(method, parts))), status, `${method} ${JSON.stringify(parts)}`);
+  }
+  // What begins a dialog goes to the next hop, whatever its Request-URI and Route say.
+  harness.receive(request("MESSAGE", { headers: ["Route: <sip:192.0.2.1;lr>"], uri: stranger }));
+  assertEquals(harness.take()[0].to, CALLED);
+  harness.receive(request("ACK", { toTag: "x", headers: ["route: <sip:192.0.2.1;lr>"], uri: stranger }));
+  assertEquals(harness.take(), []);
+});
+
 Deno.test("default route: an INVITE with a To tag but without our Route is authenticated", () => {
   const harness = new ProxyHarness();
   assertEquals(statusOf(harness.ask(request("INVITE", { toTag: "made-up" }))), 407);

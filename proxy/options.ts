@@ -1,5 +1,5 @@
 /** The proxy's flags; each is a key of the TOML file (`--config`) too. Names of the original and of OpenSIPS where there are such. */
-import type { FlagTable, FlagValues } from "../mod.ts";
+import { type FlagTable, type FlagValues, HASH_CHOICES } from "../mod.ts";
 
 /** All flags of the proxy. */
 export const PROXY_FLAGS = {
@@ -220,7 +220,7 @@ export const PROXY_FLAGS = {
   },
   hash: {
     type: "choice",
-    choices: ["auto", "hash-wasm", "noble"],
+    choices: HASH_CHOICES,
     default: "auto",
     env: "PROXYCHAIN_HASH",
     help: "Hash library",

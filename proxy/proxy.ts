@@ -12,6 +12,7 @@ import {
 import { CredentialCache } from "./credential_cache.ts";
 import { CredentialSource, type IssueService } from "./credential_source.ts";
 import { defaultRoute } from "./default_route.ts";
+import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import { DigestAuthenticator, type VerifyService } from "./digest_authenticator.ts";
 import { digestUriMatcher } from "./digest_uri.ts";
 import { LocalNames } from "./local_names.ts";
@@ -75,6 +76,7 @@ export class Proxy {
         realms: values.realm,
         nextHop: values.next_hop,
         peers: new Set(values.peers),
+        dialogKey: settings.dialogKey ?? random.bytes(DIALOG_KEY_BYTES),
         confirm: values.confirm,
         maxTransactions: values.max_transactions,
         timerC: values.fr_inv_timer * 1000,

@@ -36,6 +36,7 @@ import {
   routeDestination,
   textDestination,
 } from "./destination.ts";
+import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
 import { LocalNames } from "./local_names.ts";
@@ -54,6 +55,8 @@ export interface ProxyOptions {
   readonly realms: readonly string[];
   /** Where requests for this proxy or a served domain go; undefined: to their Request-URI. */
   readonly nextHop?: string;
+  /** Marks the dialogs of this proxy, 16 bytes: see {@linkcode DialogTags}. */
+  readonly dialogKey: Uint8Array;
   /** Hosts whose PC headers in responses are let through (docs/PROTOCOL.md §7). */
   readonly peers: ReadonlySet<string>;
   /** Whether final responses carry the confirmation of docs/PROTOCOL.md §7. */
@@ -113,6 +116,7 @@ export class ProxyCore implements TransactionUser {
   };
   readonly layer: TransactionLayer;
   readonly names: LocalNames;
+  readonly dialogTags: DialogTags;
   readonly realms: ReadonlySet<string>;
   /** Where `--next_hop` leads, read once. */
   readonly nextHop: Destination | undefined;
@@ -134,6 +138,7 @@ export class ProxyCore implements TransactionUser {
     this.realms = new Set(options.realms);
     this.#now = environment.now;
     this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
+    this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms);
     this.#branchPrefix = `z9hG4bK${toHex(environment.random.bytes(6))}`;
     this.layer = new TransactionLayer(
@@ -385,7 +390,9 @@ export class ProxyCore implements TransactionUser {
       if (context !== undefined) this.reply(message, context, 483, undefined, [], now);
       return;
     }
-    if (how.recordRoute) pushRecordRoute(patch, `<sip:${self};lr>`);
+    if (how.recordRoute) {
+      pushRecordRoute(patch, `<sip:${self};lr;did=${this.dialogTags.tag(message.callId)}>`);
+    }
     addReceivedRport(patch, from);
     pushVia(patch, `SIP/2.0/UDP ${self};branch=${this.#newBranch()}`);
     if (patch.length > MAX_MESSAGE) {

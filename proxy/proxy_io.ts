@@ -11,6 +11,7 @@ import {
 } from "../mod.ts";
 import { DbclientService } from "./dbclient_service_io.ts";
 import { isIpAddress } from "./destination.ts";
+import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
 import type { RouteFunction } from "./route.ts";
@@ -100,7 +101,7 @@ export class RunningProxy {
         this.#resolve(host, done),
       log,
     };
-    const bound = { ...settings, listen: this.listening };
+    const bound = { ...settings, listen: this.listening, dialogKey: this.#dialogKey() };
     this.#proxy = new Proxy(
       values,
       bound,
@@ -118,6 +119,14 @@ export class RunningProxy {
         this.#proxy.advance(now());
         this.#proxy.flush(now());
       }), TICK_MS);
+  }
+
+  /** From the key shared with DBclient, so that calls outlive a restart of the proxy; without one, drawn at random. */
+  #dialogKey(): Uint8Array {
+    const { keys, hashes } = this.options;
+    if (keys.length === 0) return systemRandom.bytes(DIALOG_KEY_BYTES);
+    const label = new TextEncoder().encode("Proxychain Record-Route");
+    return hashes.get("SHA-256").hmac(keys[0], label).slice(0, DIALOG_KEY_BYTES);
   }
 
   /** Addresses listened on. */

@@ -10,7 +10,7 @@ import {
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
 import { type Destination, textDestination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
-import { findOwnRoute } from "./own_route.ts";
+import { type OwnRoute, readRoute } from "./own_route.ts";
 import type { ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
 import type { ProxyCore } from "./proxy_core.ts";
 import type { RouteActions, RouteRequest } from "./route.ts";
@@ -38,6 +38,7 @@ export class RequestContext implements RouteRequest, RouteActions {
   #toldAt: number;
   #progress: Progress = "open";
   #ownRoute = false;
+  #routeRead: OwnRoute | undefined;
   #recordRoute = false;
   #consumeDigest = false;
   #digestAccepted = false;
@@ -68,6 +69,18 @@ export class RequestContext implements RouteRequest, RouteActions {
   }
   set #now(now: number) {
     this.#toldAt = now;
+  }
+
+  get isInDialog(): boolean {
+    return this.hasToTag && this.#readRoute().tagged;
+  }
+
+  get hasForeignRoute(): boolean {
+    return this.#readRoute().others;
+  }
+
+  #readRoute(): OwnRoute {
+    return this.#routeRead ??= readRoute(this.#message, this.core.names, this.core.dialogTags);
   }
 
   get isForUs(): boolean {
@@ -237,7 +250,7 @@ export class RequestContext implements RouteRequest, RouteActions {
   }
 
   loose_route(): boolean {
-    return this.#ownRoute = findOwnRoute(this.#message, this.core.names);
+    return this.#ownRoute = this.#readRoute().own;
   }
 
   relay(destination?: string): void {

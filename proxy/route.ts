@@ -18,6 +18,13 @@ export interface RouteRequest {
   readonly fromHost: string;
   /** The served realm that the From host belongs to; undefined for a foreign domain. */
   readonly realm: string | undefined;
+  /**
+   * Whether the request is of a dialog that this proxy stayed in: To has a tag, and Route brings back what
+   * {@linkcode RouteActions.record_route} put into Record-Route. A To tag alone proves nothing.
+   */
+  readonly isInDialog: boolean;
+  /** Whether Route names others than this proxy: a route that follows it lets the sender choose where to. */
+  readonly hasForeignRoute: boolean;
   /** Whether To has a tag: the request claims to be inside a dialog. */
   readonly hasToTag: boolean;
   /** Whether the Request-URI names this proxy or a domain that it serves. */

@@ -19,6 +19,8 @@ export interface Settings {
   readonly methods: ReadonlySet<string>;
   readonly aliases: ReadonlyMap<string, string>;
   readonly digestAlgorithms: readonly DigestAlgorithm[];
+  /** Marks the dialogs of this proxy; drawn at random when absent. */
+  readonly dialogKey?: Uint8Array;
 }
 
 const WILDCARDS = ["0.0.0.0", "::"];

@@ -205,13 +205,20 @@ export class ProxyHarness {
 
   /** A datagram comes in; everything that needs no waiting happens. */
   receive(text: string | Uint8Array, from: Address = PHONE): void {
-    const content = typeof text === "string" ? encoder.encode(text) : text;
+    const content = typeof text === "string" ? encoder.encode(this.#tagged(text)) : text;
     const buffer = new Uint8Array(content.length + 20).fill(0x78);
     buffer.set(content, 7);
     this.dbclient.now = this.now;
     this.proxy.receive(buffer, 7, 7 + content.length, from, this.now);
     buffer.fill(0x78); // Nobody may have kept the bytes.
     this.proxy.flush(this.now);
+  }
+
+  /** Lets a `Route:` line bring back the dialog's tag, as an agent does with Record-Route. `route:` is left alone. */
+  #tagged(text: string): string {
+    const callId = /^Call-ID: (.*)$/m.exec(text)?.[1].trim() ?? "";
+    const did = this.proxy.core.dialogTags.tag(callId);
+    return text.replace(/^(Route: .*?<sip:192\.0\.2\.1(?::5060)?;lr)(?!;did)/gm, `$1;did=${did}`);
   }
 
   /** Lets time pass. */

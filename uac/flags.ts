@@ -1,5 +1,12 @@
 /** The command line: SIPp's names where SIPp has the option. */
-import { type FlagTable, formatAddress, parseFlags, parseHostPort, UsageError } from "../mod.ts";
+import {
+  type FlagTable,
+  formatAddress,
+  HASH_CHOICES,
+  parseFlags,
+  parseHostPort,
+  UsageError,
+} from "../mod.ts";
 import { SCENARIOS } from "./builtin.ts";
 
 /** All flags. */
@@ -105,7 +112,7 @@ export const FLAGS = {
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
   hash: {
     type: "choice",
-    choices: ["auto", "hash-wasm", "noble"],
+    choices: HASH_CHOICES,
     default: "auto",
     env: "PROXYCHAIN_HASH",
     help: "Hash backend",

@@ -4,6 +4,7 @@ export * from "./auth_params.ts";
 export * from "./byte_writer.ts";
 export * from "./forward.ts";
 export * from "./header.ts";
+export * from "./keyed_hash.ts";
 export * from "./message.ts";
 export * from "./name_addr.ts";
 export * from "./patch.ts";
