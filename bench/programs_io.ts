@@ -118,6 +118,22 @@ export async function startDbclient(
   return [program, Number((await program.ready(/ready on .*:(\d+),/))[1])];
 }
 
+/** Writes a file with a credential of every user, for a proxy's start. */
+export async function writeWarmup(site: Site, users: UserFiles, chain: number): Promise<string> {
+  const file = `${site.directory}/warmup_${users.count}`;
+  await site.programs.run({
+    name: "dbclient warmup",
+    module: `${site.root}dbclient/main.ts`,
+    permissions: "dbclient",
+    args: [
+      ...["warmup", "--db", `sqlite:${users.database}`, "--out", file, "--realm", REALM, "--all"],
+      ...["-n", String(chain)],
+    ],
+    env: { PROXYCHAIN_KEY: site.key },
+  });
+  return file;
+}
+
 /** Starts the called agent; gives the program and its port. */
 export async function startCalled(site: Site, args: readonly string[] = []): Promise<[Program, number]> {
   const program = site.programs.start({
@@ -136,6 +152,8 @@ export interface ProxyOptions {
   /** Port that all calls go to. */
   readonly calledPort: number;
   readonly users: number;
+  /** Size of its cache; by default more than enough for them. */
+  readonly maxUsers?: number;
   /** Distance of DBclient, ms. */
   readonly rtt: number;
   /** More flags. */
@@ -158,7 +176,7 @@ export async function startProxy(site: Site, options: ProxyOptions): Promise<[Pr
       // A slow answer is what a distance is there to show, and no failure.
       ...["--dbclient_timeout", String(Math.round(2000 + 4 * options.rtt))],
       // All users stay in the cache: a quarter of it holds those who were never verified.
-      ...["--max_users", String(Math.max(CACHED_USERS, 4 * options.users))],
+      ...["--max_users", String(options.maxUsers ?? Math.max(CACHED_USERS, 4 * options.users))],
       ...options.args ?? [],
     ],
     env: { PROXYCHAIN_KEY: site.key },

@@ -155,6 +155,10 @@ export function writeDocuments(result: Result): Documents {
     );
     parts.push("## Many users", "");
     parts.push(
+      "The proxy starts with a credential of every user; idle RSS is its memory then, before the first call.",
+      "",
+    );
+    parts.push(
       ...chart(
         "users",
         "CPU per call by number of users",

@@ -129,15 +129,30 @@ export function groupRounds(measurements: readonly Measurement[]): Group[] {
   return [...groups.values()];
 }
 
-/** Several results as one: of the first date and machine; a later one's highest rates take the place of former ones. */
+/** All values that differ, as one text. */
+const together = (texts: readonly (string | undefined)[]) =>
+  [...new Set(texts.filter((text) => text !== undefined))].join("; ");
+
+/** Several results as one: all dates, machines and versions; later highest rates take the place of former ones. */
 export function mergeResults(results: readonly Result[]): Result {
   const [first] = results;
   const highest = new Map<string, HighestRate>();
   for (const found of results.flatMap((result) => result.highest)) {
     highest.set(JSON.stringify([found.mode, found.rtt]), found);
   }
+  const machines = results.map(({ machine }) => machine);
+  const names = new Set(machines.flatMap(({ versions }) => Object.keys(versions)));
   return {
     ...first,
+    date: together(results.map(({ date }) => date)),
+    machine: {
+      ...first.machine,
+      cpu: together(machines.map(({ cpu }) => cpu)),
+      system: together(machines.map(({ system }) => system)),
+      versions: Object.fromEntries(
+        [...names].map((name) => [name, together(machines.map(({ versions }) => versions[name]))]),
+      ),
+    },
     command: results.map(({ command }) => command).join("\n"),
     left: results.flatMap(({ left }) => left),
     rates: results.flatMap(({ rates }) => rates),

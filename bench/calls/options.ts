@@ -225,7 +225,11 @@ export function readOptions(args: readonly string[]): CallsOptions | undefined {
     warmup: given_or("warmup", values.warmup, QUICK.warmup),
     rounds: given_or("rounds", values.rounds, 1),
     users,
-    asks: { rates: given.has("rates") || !other, users: users.length > 1, max: values.max },
+    asks: {
+      rates: !other || given.has("rates") && users.length === 1,
+      users: users.length > 1,
+      max: values.max,
+    },
     distances,
     distanceRate: values.distance_rate,
     maxRate: values.max_rate,

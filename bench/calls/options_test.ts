@@ -17,6 +17,7 @@ Deno.test("without flags: the rates question alone, with everything that can be 
 Deno.test("other questions stand alone, unless --rates is given", () => {
   assertEquals(readOptions(["--max"])!.asks, { rates: false, users: false, max: true });
   assertEquals(readOptions(["--users", "1000,100000"])!.asks, { rates: false, users: true, max: false });
+  assertEquals(readOptions(["--users", "1000,100000", "--rates", "500"])!.asks.rates, false);
   assertEquals(readOptions(["--distance", "0,20", "--rates", "1000"])!.asks.rates, true);
   assertEquals(readOptions(["--distance", "0,20"])!.distances, [0, 20]);
 });

@@ -10,6 +10,7 @@ import {
   startDbclient,
   startProxy,
   type UserFiles,
+  writeWarmup,
 } from "../programs_io.ts";
 import { type Relay, startRelay } from "../relay_io.ts";
 import { type Callers, reached, startCalledSide, startCallers } from "./agents_io.ts";
@@ -30,6 +31,8 @@ const REPORT_S = 1.1;
 /** What may be behind schedule before it is ended: part of the time of the warm-up, and ms more. */
 const LATE = 1.5;
 const LATE_MS = 1500;
+/** Size of the cache for loaded users, as a multiple of them: a quarter of it is for users not verified yet. */
+const LOADED = 1.4;
 const MB = 1 << 20;
 
 /** How all measurements of a run are made. */
@@ -104,7 +107,11 @@ export class Stage {
     if (mode.peer !== "proxychain") throw new TypeError(name);
     const statsFile = `${this.site.directory}/dbclient.json`;
     await Deno.remove(statsFile).catch(() => {});
-    const { database } = await this.users(users);
+    const files = await this.users(users);
+    const { database } = files;
+    const warmup = plan.preloaded === true && mode.auth === "pc"
+      ? await writeWarmup(this.site, files, this.options.chain)
+      : undefined;
     const [dbclient, dbclientPort] = await startDbclient(this.site, {
       database,
       chain: this.options.chain,
@@ -117,6 +124,10 @@ export class Stage {
       calledPort,
       users,
       rtt,
+      ...warmup === undefined ? {} : {
+        maxUsers: Math.ceil(users * LOADED),
+        args: ["--cache_warmup", "1", "--cache_warmup_file", warmup],
+      },
     });
     return {
       programs: { proxy, dbclient },

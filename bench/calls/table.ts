@@ -35,7 +35,7 @@ export function costTable(measurements: readonly Measurement[]): Table {
   return [
     [
       ...["mode", "calls/s", "users", "DB ms", "proxy µs/call", "DBclient or MariaDB", "caller", "called"],
-      ...["RSS MB", "PSS MB", "failed", "retransm.", "issued/call", "others' cores"],
+      ...["idle RSS MB", "RSS MB", "PSS MB", "failed", "retransm.", "issued/call", "others' cores"],
     ],
     ...sorted(groupRounds(measurements)).map((group) => [
       modeOf(group.mode).title + (group.rounds.every(({ held }) => held) ? "" : " (rate not held)"),
@@ -46,6 +46,7 @@ export function costTable(measurements: readonly Measurement[]): Table {
       of(group, ({ cpuUsPerCall }) => cpuUsPerCall.dbclient ?? cpuUsPerCall.mariadb),
       of(group, ({ cpuUsPerCall }) => cpuUsPerCall.caller),
       of(group, ({ cpuUsPerCall }) => cpuUsPerCall.called),
+      of(group, ({ idleMemoryMb }) => idleMemoryMb?.rss),
       of(group, ({ memoryMb }) => memoryMb.proxy?.rss),
       of(group, ({ memoryMb }) => memoryMb.proxy?.pss),
       `${number(total(group, ({ calls }) => calls.failed))} of ${
