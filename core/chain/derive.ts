@@ -105,6 +105,11 @@ export function deriveCredential(
   };
 }
 
+/** What the issuer secret is put over for S_d, docs/PROTOCOL.md §8. */
+export function decoyText({ username, realm }: Identity): Uint8Array {
+  return encoder.encode(`PC1 decoy\n${username}\n${realm}`);
+}
+
 /**
  * S_d of a user that does not exist, docs/PROTOCOL.md §8: as long as the HA1 of SHA-256, the same at every call
  * while the issuer secret is kept.
@@ -113,7 +118,5 @@ export function deriveCredential(
  * @param issuerSecret at least 16 bytes that only DBclient knows
  */
 export function decoySecret(sha256: ChainHash, issuerSecret: Uint8Array, identity: Identity): string {
-  return toHex(
-    sha256.hmac(issuerSecret, encoder.encode(`PC1 decoy\n${identity.username}\n${identity.realm}`)),
-  );
+  return toHex(sha256.hmac(issuerSecret, decoyText(identity)));
 }
