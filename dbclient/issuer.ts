@@ -2,15 +2,18 @@
 import {
   type ChainAlgorithm,
   decoySecret,
-  deriveCredential,
+  decoySecrets,
+  deriveCredentialsInSteps,
   ha1Algorithm,
   type HashBackend,
   type Identity,
+  type KeyHolder,
   type Random,
   type WireIssueResult,
 } from "../mod.ts";
 import { hasControlCharacters } from "./names.ts";
 import { type HashColumn, type Subscriber, usableHash } from "./subscriber.ts";
+import { type Steps, toEnd } from "./time_slices.ts";
 
 /** What an {@linkcode Issuer} needs. */
 export interface IssuerOptions {
@@ -33,6 +36,10 @@ export interface IssuedBatch {
 }
 
 const NONCE_BYTES = 16;
+/** Links of one step: about a millisecond with vector lanes, a few without. */
+const STEP_LINKS = 2048;
+/** Users whose decoys are made in one step. */
+const STEP_USERS = 128;
 
 /** The column of the subscriber table that holds S for an algorithm (docs/PROTOCOL.md §2). */
 export function columnOf(algorithm: ChainAlgorithm): HashColumn {
@@ -63,39 +70,60 @@ export class Issuer {
     return hash === undefined ? { secret: decoy, decoy: true } : { secret: hash, decoy: false };
   }
 
-  /**
-   * One credential for each user.
-   *
-   * @param rows by position, as the store gave them for {@linkcode columnOf} the algorithm
-   * @param serial the revocation serial that was read before the rows
-   */
+  /** {@linkcode issueInSteps} at once. */
   issue(
     algorithm: ChainAlgorithm,
     users: readonly Identity[],
     rows: readonly (Subscriber | undefined)[],
     serial: number,
   ): IssuedBatch {
-    const { hashes, n, ttl, random } = this.#options;
-    const hash = hashes.get(algorithm);
+    return toEnd(this.issueInSteps(algorithm, users, rows, serial));
+  }
+
+  /**
+   * One credential for each user, many chains side by side. However many users and however long their chains, no step
+   * takes more than a few milliseconds.
+   *
+   * @param rows by position, as the store gave them for {@linkcode columnOf} the algorithm
+   * @param serial the revocation serial that was read before the rows
+   */
+  *issueInSteps(
+    algorithm: ChainAlgorithm,
+    users: readonly Identity[],
+    rows: readonly (Subscriber | undefined)[],
+    serial: number,
+  ): Steps<IssuedBatch> {
+    const { hashes, n, ttl, random, secret } = this.#options;
     const column = columnOf(algorithm);
-    const nonces = random.bytes(users.length * NONCE_BYTES);
+    const results: WireIssueResult[] = [];
+    const holders: KeyHolder[] = [];
+    const positions: number[] = [];
     let decoys = 0;
     let withoutHash = 0;
-    let credentials = 0;
-    const results = users.map((user, i): WireIssueResult => {
-      if (hasControlCharacters(user.username) || hasControlCharacters(user.realm)) {
-        return { status: "error", code: "invalid_name" };
+    for (let first = 0; first < users.length; first += STEP_USERS) {
+      if (first > 0) yield;
+      const some = users.slice(first, first + STEP_USERS);
+      const decoyOf = decoySecrets(hashes.many("SHA-256"), secret, some);
+      for (const [i, user] of some.entries()) {
+        const row = rows[first + i];
+        if (hasControlCharacters(user.username) || hasControlCharacters(user.realm)) {
+          results[first + i] = { status: "error", code: "invalid_name" };
+          continue;
+        }
+        const hash = usableHash(row, column);
+        if (hash === undefined) {
+          decoys++;
+          if (row !== undefined) withoutHash++;
+        }
+        positions.push(first + i);
+        holders.push({ ...user, secret: hash ?? decoyOf[i] });
       }
-      const { secret, decoy } = this.secretOf(user, rows[i], column);
-      credentials++;
-      if (decoy) {
-        decoys++;
-        if (rows[i] !== undefined) withoutHash++;
-      }
-      const nonce = nonces.slice(i * NONCE_BYTES, (i + 1) * NONCE_BYTES);
-      const { anchor, key } = deriveCredential(hash, secret, user, nonce, n);
-      return { status: "ok", credential: { nonce, n, anchor, key, ttl, serial } };
-    });
-    return { results, credentials, decoys, withoutHash };
+    }
+    const nonces = random.bytes(holders.length * NONCE_BYTES);
+    const derived = yield* deriveCredentialsInSteps(hashes.many(algorithm), holders, nonces, n, STEP_LINKS);
+    for (const [i, { nonce, anchor, key }] of derived.entries()) {
+      results[positions[i]] = { status: "ok", credential: { nonce, n, anchor, key, ttl, serial } };
+    }
+    return { results, credentials: derived.length, decoys, withoutHash };
   }
 }
