@@ -5,6 +5,7 @@ import {
   type FlagTable,
   type FlagValues,
   HASH_CHOICES,
+  isLoopback,
   UsageError,
 } from "../mod.ts";
 
@@ -170,11 +171,6 @@ export function sqlitePath(db: string): string {
   const path = db.startsWith("sqlite:") ? db.slice("sqlite:".length) : "";
   if (path === "") throw new UsageError(`--db: ${JSON.stringify(db)} is not allowed; it takes sqlite:FILE`);
   return path;
-}
-
-/** Whether an address can be reached from this machine alone. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** What the server's flags mean together. */

@@ -3,7 +3,7 @@
  * answers from requests, challenges and confirmations from responses.
  */
 import {
-  authParam,
+  type AuthHeader,
   HeaderId,
   isDigest,
   parseAuthAt,
@@ -32,13 +32,20 @@ function removeLines(
     for (let i = message.first(id); i >= 0; i = message.next(i)) {
       const header = parseAuthAt(message.buffer, message.valueStart(i), message.valueEnd(i));
       const wanted = header.scheme.toUpperCase() === PC_SCHEME || (digestToo && isDigest(header));
-      const realm = authParam(header, "realm");
-      // One that breaks off before its realm is nobody's: it goes, rather than leak a token.
-      if (wanted && (realm === undefined ? header.error !== undefined : realms.has(realm))) {
-        patch.removeLine(i);
-      }
+      if (wanted ? isOurs(header, realms) : hidesPc(message, i)) patch.removeLine(i);
     }
   }
+}
+
+/** Whether any realm that a value names is served; one that breaks off before its realm goes too, rather than leak a token. */
+function isOurs(header: AuthHeader, realms: ReadonlySet<string>): boolean {
+  const stated = header.params.filter(([name]) => name === "realm");
+  return stated.length === 0 ? header.error !== undefined : stated.some(([, realm]) => realms.has(realm));
+}
+
+/** Whether a line of another scheme has a PC value behind a comma, which some readers would find (RFC 3261 §7.3.1 forbids it). */
+function hidesPc(message: SipMessage, i: number): boolean {
+  return /,\s*PC\s/i.test(message.text(message.valueStart(i), message.valueEnd(i)));
 }
 
 /**

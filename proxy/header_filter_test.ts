@@ -87,3 +87,13 @@ Deno.test("header filter: responses without such headers need no look", () => {
     assertEquals(hasAssertions(parse(response(request("INVITE"), 200, [`${name}: x`]))), true);
   }
 });
+
+Deno.test("header filter: a served realm named twice, or behind another scheme's comma, does not get through", () => {
+  assertEquals(
+    assertions([
+      'Proxy-Authentication-Info: PC realm="elsewhere.org", realm="example.com", rspauth="00"',
+      'Proxy-Authenticate: Digest realm="elsewhere.org", nonce="1", PC realm="example.com", nonce="00"',
+    ]),
+    [],
+  );
+});

@@ -20,6 +20,8 @@ A stateful SIP proxy (UDP) that authenticates users with Proxychain (PC) or Dige
 Example: deno task proxy --listen udp:127.0.0.1:5060 --realm example.com --dbclient_addr 127.0.0.1 \\
            --dbclient_port 19760 --next_hop sip:127.0.0.1:5080 --auth pc`;
 
+/** How long the ready line waits for DBclient, ms. */
+const CONNECT_WAIT_MS = 1000;
 /** How often the statistics file is written, ms. */
 const STATS_MS = 1000;
 
@@ -148,6 +150,8 @@ async function run(values: ProxyValues): Promise<void> {
   const end = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
   });
+  // So that the first call after the ready line finds DBclient, where there is one.
+  if (settings.auth !== "none") await Promise.race([proxy.whenConnected(CONNECT_WAIT_MS), end]);
   const listening = proxy.listening.map((address) => `udp:${formatAddress(address)}`).join(", ");
   const dbclient = formatAddress({ host: values.dbclient_addr, port: values.dbclient_port });
   say(

@@ -24,6 +24,7 @@ import type { AuthKind } from "./auth_kind.ts";
 import type { CachedUser, CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
 import type { MissLimiter } from "./miss_limiter.ts";
+import { usernameFault } from "./subscriber.ts";
 
 /** An accepted token: what the confirmation in the final response is made from. */
 export interface Accepted {
@@ -103,6 +104,8 @@ export class PcAuthenticator {
     if (answers.length === 0) return { verdict: "no_credentials" };
     if (answers.some((answer) => !this.#isOwn(answer, fromUser))) return { verdict: "forbidden" };
     const username = usernameOf(answers[0]);
+    const fault = username === undefined ? undefined : usernameFault(username);
+    if (fault !== undefined) return { verdict: "malformed", reason: `username ${fault}` };
     const control = fieldWithControl(message);
     if (control !== undefined) return { verdict: "malformed", reason: `${control} has a control character` };
     let found: { live: LiveCredential; user: CachedUser; answer: PcAnswer } | undefined;

@@ -659,3 +659,13 @@ Deno.test("PC: no log line tells of tokens, keys or passwords", () => {
   bench.try({ seq: 8, changes: { token: new Uint8Array(20) } });
   assertEquals(bench.logs, []);
 });
+
+Deno.test("PC: without check_from a user name that cannot be is malformed, and does not reach the cache", () => {
+  const harness = new ProxyHarness(["--check_from", "0"]);
+  for (const [name, reason] of [["x".repeat(300), "is too long"], ["a\\\u0001b", "control character"]]) {
+    const answer = `Proxy-Authorization: PC username="${name}", realm="example.com", nonce="00"`;
+    const refused = harness.ask(request("INVITE", { headers: [answer] }));
+    assertEquals(statusOf(refused), 400, reason);
+  }
+  assertEquals(harness.proxy.statistics().users, 0);
+});

@@ -92,6 +92,8 @@ export interface ProxyCounters {
 const MAX_MESSAGE = 65_507;
 /** After a CANCEL without an answer the call is over: 64 · T1, RFC 3261 §9.1. */
 const CANCEL_WAIT_MS = 32_000;
+/** How long a route may wait before its request is given up, ms: longer than any answer of DBclient takes. */
+const ROUTE_WAIT_MS = 64_000;
 
 /** The values of all lines of a header, as one list that can stand in a header again. */
 function allValues(message: SipMessage, id: HeaderId): string {
@@ -304,7 +306,15 @@ export class ProxyCore implements TransactionUser {
   /** Timer C, a cancelled call that nobody ends, or a route that takes its time. */
   contextTimer(context: TransactionContext, now: number): void {
     if (!context.alive || context.answered) return;
-    if (context.timer === "trying") return this.layer.sendTrying(context.server, now);
+    if (context.timer === "trying") {
+      if (context.server.method === "INVITE") this.layer.sendTrying(context.server, now);
+      context.timer = "undecided";
+      return this.layer.wheel.schedule(context, now + ROUTE_WAIT_MS);
+    }
+    if (context.timer === "undecided") {
+      this.environment.log("route_failed", { method: context.server.method, error: "no decision in time" });
+      return this.#answerHeld(context, 500, now);
+    }
     if (context.client === undefined) return;
     if (context.timer === "C") {
       context.timer = "cancelled";

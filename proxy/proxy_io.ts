@@ -43,6 +43,7 @@ export class RunningProxy {
   readonly #resolved = new Map<string, { readonly address: string; readonly until: number }>();
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
+  #wasLost = false;
   #tick: ReturnType<typeof setInterval> | undefined;
   #preloaded = 0;
 
@@ -57,7 +58,11 @@ export class RunningProxy {
       serial: warmup?.serial,
       deadline: values.dbclient_timeout,
       onRevoked: (serial, users) => this.#proxy.revoked(serial, users === "all" ? undefined : users, now()),
-      onState: (connected, text) => log(connected ? "dbclient_connected" : "dbclient_lost", { text }),
+      onState: (connected, text) => {
+        // The first connection is no news: the ready line waits for it.
+        if (!connected || this.#wasLost) log(connected ? "dbclient_connected" : "dbclient_lost", { text });
+        this.#wasLost ||= !connected;
+      },
     });
   }
 
@@ -127,6 +132,11 @@ export class RunningProxy {
     if (keys.length === 0) return systemRandom.bytes(DIALOG_KEY_BYTES);
     const label = new TextEncoder().encode("Proxychain Record-Route");
     return hashes.get("SHA-256").hmac(keys[0], label).slice(0, DIALOG_KEY_BYTES);
+  }
+
+  /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
+  async whenConnected(ms: number): Promise<void> {
+    await this.#connection.whenConnected(ms);
   }
 
   /** Addresses listened on. */

@@ -147,7 +147,7 @@ export class RequestContext implements RouteRequest, RouteActions {
     // The credential is on the way: keep the request, and tell its sender to wait.
     message = this.#keep();
     this.#progress = "waiting";
-    if (this.method === "INVITE") this.core.tryingSoon(this.context!, this.#now);
+    this.core.tryingSoon(this.context!, this.#now);
   }
 
   #finishChallenge(
@@ -293,7 +293,7 @@ export class RequestContext implements RouteRequest, RouteActions {
   suspend(): void {
     if (this.#over()) return;
     this.#keep();
-    if (this.context !== undefined && this.method === "INVITE") this.core.tryingSoon(this.context, this.#now);
+    if (this.context !== undefined) this.core.tryingSoon(this.context, this.#now);
   }
 
   /** To be called when the route has returned: it must have decided. */

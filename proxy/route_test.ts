@@ -262,3 +262,16 @@ Deno.test("route: provisional replies first, then relay", () => {
   harness.receive(response(sent.at(-1)!.text, 200), CALLED);
   assertEquals(harness.takeLines(), ["5070 SIP/2.0 200 Reason"]);
 });
+
+Deno.test("route: one that never decides is given up with 500 after a while", () => {
+  for (const method of ["INVITE", "OPTIONS"]) {
+    const harness = routed(() => new Promise<void>(() => {}));
+    harness.receive(request(method));
+    harness.runTo(70_000);
+    assertEquals(
+      [...new Set(harness.takeLines())], // Nobody acknowledges the 500, so it comes again.
+      [...(method === "INVITE" ? ["5070 SIP/2.0 100 Trying"] : []), "5070 SIP/2.0 500 Server Internal Error"],
+    );
+    assertEquals(harness.logs.filter((line) => line.startsWith("route_failed")).length, 1);
+  }
+});

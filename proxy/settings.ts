@@ -3,6 +3,7 @@ import {
   type Address,
   DIGEST_ALGORITHMS,
   type DigestAlgorithm,
+  isLoopback,
   parseHostPort,
   parseUri,
   UsageError,
@@ -60,6 +61,12 @@ export function readSettings(values: ProxyValues): Settings {
   if (values.advertise !== undefined && advertise === undefined) {
     throw new UsageError(
       `--advertise: ${JSON.stringify(values.advertise)} is not allowed; it takes ADDRESS:PORT`,
+    );
+  }
+  if (!isLoopback(values.dbclient_addr)) {
+    throw new UsageError(
+      `--dbclient_addr: ${values.dbclient_addr} is not a loopback address: that needs TLS and a key, and this version ` +
+        "has no TLS yet; it takes 127.0.0.1, ::1 or localhost (reach another host through a tunnel)",
     );
   }
   if (advertise === undefined && listen.some(({ host }) => WILDCARDS.includes(host))) {

@@ -121,3 +121,10 @@ Deno.test("settings: aliases and algorithms in their order", () => {
   assertEquals([...aliases], [["+4930123", "alice"], ["sales", "bob"]]);
   assertEquals(digestAlgorithms, ["SHA-512-256", "SHA-256", "MD5"]);
 });
+
+Deno.test("settings: DBclient off loopback is refused while the link has no TLS", () => {
+  for (const address of ["192.0.2.1", "dbclient.example.com", "::", "127.example.com"]) {
+    assertThrows(() => settings("--dbclient_addr", address), UsageError, "not a loopback address");
+  }
+  for (const address of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) settings("--dbclient_addr", address);
+});

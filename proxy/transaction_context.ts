@@ -9,6 +9,8 @@ import type { Accepted } from "./pc_authenticator.ts";
 export type ContextTimer =
   /** The route has not decided yet: the caller of an INVITE hears 100 (Trying) after a while. */
   | "trying"
+  /** The route has not decided for a long time: the request is given up. */
+  | "undecided"
   /** Timer C: an INVITE that was provisionally answered gets no final response (RFC 3261 §16.6 step 11). */
   | "C"
   /** A cancelled INVITE gets no final response (RFC 3261 §9.1). */

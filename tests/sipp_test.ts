@@ -1,6 +1,6 @@
 /** The whole system with real SIPp in the place of one side. Skipped by name where SIPp is missing, but for CI. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { freePort, inTempDir, run, Running, until } from "../proxy/test_process.ts";
+import { freePort, inTempDir, run, Running } from "../proxy/test_process.ts";
 import { uac } from "../uac/test_process.ts";
 
 const CALLS = 100;
@@ -72,7 +72,6 @@ async function withSystem(
       ...flags,
     );
     try {
-      await until(() => proxy.err.includes("dbclient_connected"), "the connection to DBclient");
       await use({ dir, proxy: `127.0.0.1:${proxy.port}` });
     } finally {
       side.kill("SIGKILL");

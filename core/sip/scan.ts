@@ -6,7 +6,7 @@ import { COLON, CR, isLws, LF, SP, TAB, TOKEN } from "./ascii.ts";
 import { HEADER_IDS, headerForm, headerIdAt } from "./header.ts";
 
 /** More header lines than this in one message is a named problem. Our own bound; RFC 3261 sets none. */
-export const MAX_HEADERS = 128;
+export const MAX_HEADERS = 256;
 
 /** What the scanner found wrong; the first one counts. */
 export type ScanFault = "none" | "no_end" | "malformed_line" | "too_many_headers";

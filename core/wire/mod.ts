@@ -19,6 +19,7 @@ export * from "./link.ts";
 export * from "./proxy_link.ts";
 export * from "./dbclient_link.ts";
 export * from "./link_key.ts";
+export * from "./loopback.ts";
 export * from "./warmup.ts";
 export * from "./warmup_reader.ts";
 export * from "./warmup_writer.ts";

@@ -7,7 +7,7 @@ import { RUN_BLOCK, RUN_STATE, WALK_INDEX, WALK_NONCE } from "../assembly/layout
 import { compressMd5, MD5_INITIAL } from "./md5.ts";
 import { compressSha1, SHA1_INITIAL } from "./sha1.ts";
 import { compressSha256, SHA256_INITIAL } from "./sha256.ts";
-import { type Dialect, type Expression, LANES, RoundWriter, SCALAR, type Word } from "./words.ts";
+import { type Dialect, LANES, RoundWriter, SCALAR, type Word } from "./words.ts";
 
 type Kind = "links" | "run";
 
