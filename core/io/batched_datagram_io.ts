@@ -1,6 +1,5 @@
 /** UDP in batches on Linux: many datagrams per system call (recvmmsg, sendmmsg), by FFI. */
 import { lookup } from "node:dns/promises";
-import { setImmediate } from "node:timers";
 import { type Address, formatAddress } from "../sip/address.ts";
 import { ArrivalRate } from "./arrival_rate.ts";
 import { type DatagramSystem, hasLibc, LibcSocket, SystemError } from "./batched_libc_io.ts";
@@ -23,11 +22,10 @@ import { Errno, errnoName } from "./errno.ts";
 import { parseIpAddress } from "./ip_address.ts";
 import { PeerTable } from "./peer_table.ts";
 import { hostOf, portOf } from "./sockaddr.ts";
+import { inNextTurn } from "./turn_io.ts";
 
 /** Messages per system call; measured in docs/decisions/batched_datagrams.md. */
 const BATCH = 64;
-/** Every so many turns the event loop polls everything: without it, TCP and timers starve under load. */
-const POLL_EVERY = 8;
 /** When the system's send buffer was full, it is tried again after so long, ms. */
 const RETRY_MS = 1;
 
@@ -268,7 +266,7 @@ function sleep(ms: number): Promise<void> {
 
 /** Lets timers run, and every so many turns all other I/O. */
 function yieldTurn(turns: number): Promise<void> {
-  return turns % POLL_EVERY === 0 ? sleep(0) : new Promise((resolve) => void setImmediate(resolve));
+  return new Promise((resolve) => inNextTurn(resolve, turns));
 }
 
 /** Why there is no batched I/O here; undefined if there is. */

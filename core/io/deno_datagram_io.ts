@@ -1,5 +1,4 @@
 /** UDP over Deno's own sockets (`Deno.listenDatagram`): works wherever Deno does, one system call per datagram. */
-import { setImmediate } from "node:timers";
 import { type Address, formatAddress } from "../sip/address.ts";
 import { AddressTable, type NetAddress } from "./address_table.ts";
 import {
@@ -14,6 +13,7 @@ import {
   reportTo,
   type SendSlot,
 } from "./datagram.ts";
+import { inNextTurn } from "./turn_io.ts";
 
 /** Datagrams that may wait to be sent. */
 const MAX_QUEUED = 4096;
@@ -21,8 +21,6 @@ const MAX_QUEUED = 4096;
 const SLOT_BYTES = 2048;
 /** Reused buffers at most. */
 const MAX_SLOTS = 512;
-/** Every so many turns the event loop polls everything: without it, TCP and timers starve under load. */
-const POLL_EVERY = 8;
 
 interface Queued {
   readonly bytes: Uint8Array;
@@ -147,10 +145,7 @@ class DenoDatagramSocket implements DatagramSocket {
         if (++errors >= ERRORS_IN_A_ROW) await new Promise((resolve) => setTimeout(resolve, ERROR_PAUSE_MS));
       }
       if (++received % DRAIN_CHECK !== 0 || performance.now() - since < DRAIN_MS) continue;
-      await new Promise<void>((resolve) => {
-        if (++turns % POLL_EVERY === 0) setTimeout(resolve, 0);
-        else setImmediate(resolve);
-      });
+      await new Promise<void>((resolve) => inNextTurn(resolve, ++turns));
       since = performance.now();
     }
   }

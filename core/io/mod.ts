@@ -5,4 +5,6 @@ export * from "./datagram.ts";
 export * from "./datagram_io.ts";
 export * from "./dbclient_link_io.ts";
 export * from "./hmac_io.ts";
+export * from "./stream_writer_io.ts";
+export * from "./turn_io.ts";
 export * from "./warmup_file_io.ts";
