@@ -52,7 +52,7 @@ try {
   console.log(
     `Deno ${Deno.version.deno}; ${SUBSCRIBERS} rows written in ${Math.round(performance.now() - started)} ms`,
   );
-  for (const choice of ["hash-wasm", "noble"] as const) {
+  for (const choice of ["auto", "hash-wasm", "noble"] as const) {
     const { backend } = await loadHashBackend(choice);
     const issuer = new Issuer({
       hashes: backend,

@@ -3,9 +3,9 @@ import {
   DbclientLink,
   type DbclientLinkEvent,
   type DigestAnswer,
-  type ErrorName,
   type HashBackend,
   type Identity,
+  inNextTurn,
   now,
   systemRandom,
   type VerifyStatus,
@@ -13,7 +13,9 @@ import {
 import { type Counters, newCounters } from "./counters.ts";
 import { DigestChecker, digestColumn } from "./digest_check.ts";
 import { columnOf, Issuer } from "./issuer.ts";
+import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
 import { type HashColumn, StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
+import { type Steps, TimeSlices } from "./time_slices.ts";
 
 /** What a {@linkcode DbclientServer} needs. */
 export interface DbclientServerOptions {
@@ -33,144 +35,20 @@ export interface DbclientServerOptions {
   keysOf?(proxy: string): readonly Uint8Array[] | undefined;
   /** Connections at once, default 1024. */
   readonly maxConnections?: number;
+  /** Puts the rest of the work off, as {@linkcode TimeSlices} says; for tests. */
+  defer?(run: () => void): void;
   /** Where log lines go. */
   log(line: string): void;
 }
 
-/** Bytes that wait for a proxy that reads slowly; above this nothing more is read from it. */
-const MAX_QUEUED = 1 << 20;
-/** Requests of one proxy in work at once; above this nothing more is read from it. */
-const MAX_OUTSTANDING = 1024;
-/** A proxy that takes no byte for this long is cut off, milliseconds. */
-const WRITE_TIMEOUT = 10_000;
-/** How often links are looked after, milliseconds. */
-const TICK = 500;
-
-/** One proxy's connection: reads while there is room for the answers, writes in order. */
-class ProxyConnection {
-  readonly done: Promise<void>;
-  #queue: Uint8Array[] = [];
-  #queued = 0;
-  #writing: Promise<void> | undefined;
-  #progress = now();
-  #room: (() => void) | undefined;
-  #finishing: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(
-    private readonly stream: Deno.TcpConn,
-    readonly link: DbclientLink,
-    private readonly onEvents: (connection: ProxyConnection, events: DbclientLinkEvent[]) => void,
-  ) {
-    this.done = this.#run();
-  }
-
-  get peer(): string {
-    const { hostname, port } = this.stream.remoteAddr;
-    return `${hostname}:${port}`;
-  }
-
-  /** Writes what the link has to say. */
-  flush(): void {
-    for (const bytes of this.link.takeOutput()) {
-      this.#queue.push(bytes);
-      this.#queued += bytes.length;
-    }
-    if (this.#queue.length > 0) this.#writing ??= this.#write();
-    if (this.#mayRead) this.#room?.();
-  }
-
-  tick(time: number): void {
-    if (this.#writing !== undefined && time - this.#progress > WRITE_TIMEOUT) {
-      this.onEvents(this, this.link.lost("it reads too slowly"));
-      this.#shut();
-      return;
-    }
-    this.onEvents(this, this.link.advance(time));
-    this.flush();
-    if (this.link.closed) this.#finish();
-  }
-
-  /** Ends it with an ERROR frame. */
-  close(code: ErrorName, text: string): void {
-    this.onEvents(this, this.link.close(code, text));
-    this.flush();
-    this.#finish();
-  }
-
-  get #mayRead(): boolean {
-    return this.link.closed || (this.#queued <= MAX_QUEUED && this.link.outstanding <= MAX_OUTSTANDING);
-  }
-
-  async #run(): Promise<void> {
-    const buffer = new Uint8Array(64 << 10);
-    let reason = "the connection was closed";
-    try {
-      while (!this.link.closed) {
-        if (!this.#mayRead) {
-          await new Promise<void>((resolve) => this.#room = resolve);
-          this.#room = undefined;
-          continue;
-        }
-        const count = await this.stream.read(buffer);
-        if (count === null) break;
-        this.onEvents(this, this.link.receive(buffer.subarray(0, count), now()));
-        this.flush();
-      }
-      if (this.link.closed) {
-        this.#finish();
-        // Without reading on, what the peer has sent meanwhile would turn the close into a reset that eats our ERROR.
-        for (let left = 1 << 20; left > 0;) {
-          const count = await this.stream.read(buffer);
-          if (count === null) break;
-          left -= count;
-        }
-      }
-    } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
-    }
-    clearTimeout(this.#finishing);
-    this.onEvents(this, this.link.lost(reason));
-    this.#shut();
-  }
-
-  /** Ends our direction when what is queued is written; the stream closes when the peer does so too, or soon. */
-  #finish(): void {
-    if (this.#finishing !== undefined) return;
-    this.#room?.();
-    this.#finishing = setTimeout(() => this.#shut(), TICK);
-    (this.#writing ?? Promise.resolve()).then(() => this.stream.closeWrite()).catch(() => this.#shut());
-  }
-
-  #shut(): void {
-    this.#queue = [];
-    this.#queued = 0;
-    this.#room?.();
-    try {
-      this.stream.close();
-    } catch {
-      // It is closed already.
-    }
-  }
-
-  async #write(): Promise<void> {
-    this.#progress = now();
-    try {
-      while (this.#queue.length > 0) {
-        const bytes = this.#queue.shift()!;
-        for (let at = 0; at < bytes.length;) {
-          at += await this.stream.write(bytes.subarray(at));
-          this.#progress = now();
-        }
-        this.#queued = Math.max(0, this.#queued - bytes.length);
-      }
-    } catch {
-      // The reading side finds out why.
-      this.#shut();
-    }
-    this.#writing = undefined;
-    if (this.#mayRead) this.#room?.();
-  }
+type Rows = readonly (Subscriber | undefined)[];
+interface Question {
+  readonly users: readonly Identity[];
+  readonly column: HashColumn;
 }
+
+/** Digest answers that are looked up, or checked, in one step. */
+const STEP_ANSWERS = 32;
 
 /** Serves proxies until {@linkcode close}. What one of them does wrong ends its own connection alone. */
 export class DbclientServer {
@@ -180,6 +58,7 @@ export class DbclientServer {
   readonly #listener: Deno.TcpListener;
   readonly #issuer: Issuer;
   readonly #checker: DigestChecker;
+  readonly #slices: TimeSlices;
   readonly #connections = new Set<ProxyConnection>();
   readonly #accepting: Promise<void>;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -192,6 +71,12 @@ export class DbclientServer {
     const { hashes, n, ttl, issuerSecret } = options;
     this.#issuer = new Issuer({ hashes, n, ttl, secret: issuerSecret, random: systemRandom });
     this.#checker = new DigestChecker(hashes, this.#issuer);
+    let slices = 0;
+    this.#slices = new TimeSlices({
+      now,
+      // A timer after every slice would idle for a sixth of the time.
+      defer: options.defer ?? ((run, more) => inNextTurn(run, more ? slices++ : 1, 2)),
+    });
     this.#listener = Deno.listen({ hostname: options.host, port: options.port });
     this.port = this.#listener.addr.port;
     this.#accepting = this.#accept();
@@ -261,6 +146,7 @@ export class DbclientServer {
           this.#verify(from, event.id, event.answers).catch((error) => this.#failed(from, event.id, error));
           break;
         case "closed": {
+          this.#slices.forget(from);
           const orderly = event.by === "us" || event.code === "internal" || event.code === "shutting_down";
           if (orderly) break;
           this.counters.protocolErrors++;
@@ -273,6 +159,7 @@ export class DbclientServer {
 
   /** A fault of our own: it costs one request, not the service. */
   #failed(from: ProxyConnection, id: number, error: unknown): void {
+    if (from.link.closed) return;
     this.#options.log(`request ${id} of proxy ${from.link.proxy}: ${error}`);
     from.link.refuse(id, "internal", "a fault in DBclient");
     from.flush();
@@ -289,11 +176,13 @@ export class DbclientServer {
       return from.flush();
     }
     counters.usersAsked += users.length;
-    const rows = await this.#lookup(users, columnOf(algorithm));
+    const [asked] = await this.#slices.do(from, this.#ask([{ users, column: columnOf(algorithm) }]));
+    const rows = await asked;
+    if (from.link.closed) return;
     if (rows === undefined) {
       from.link.issued(id, algorithm, users.map(() => ({ status: "error", code: "unavailable" })));
     } else {
-      const batch = this.#issuer.issue(algorithm, users, rows, 0);
+      const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
       counters.credentialsIssued += batch.credentials;
       counters.decoys += batch.decoys;
       counters.withoutHash += batch.withoutHash;
@@ -307,23 +196,50 @@ export class DbclientServer {
     counters.verifyFrames++;
     counters.verifyAnswers += answers.length;
     // One question for each answer, as auth_db asks: this is what the frame stands for in comparisons.
-    const statuses = await Promise.all(answers.map(async (answer): Promise<VerifyStatus> => {
-      const column = digestColumn(answer);
-      if (column === undefined) return "malformed";
-      const rows = await this.#lookup([answer], column);
-      if (rows === undefined) return "unavailable";
-      return this.#checker.check(answer, rows[0], column);
-    }));
+    const columns = answers.map(digestColumn);
+    const questions = answers.map((answer, i): Question | undefined => {
+      const column = columns[i];
+      return column === undefined ? undefined : { users: [answer], column };
+    });
+    const rows = await Promise.all(await this.#slices.do(from, this.#ask(questions)));
+    if (from.link.closed) return;
+    const statuses = await this.#slices.do(from, this.#check(answers, columns, rows));
     counters.verifyOk += statuses.filter((status) => status === "ok").length;
     from.link.verified(id, statuses);
     from.flush();
   }
 
+  /** Asks the store a few questions per step: the answers of an embedded database come while it is being asked. */
+  *#ask(questions: readonly (Question | undefined)[]): Steps<Promise<Rows | undefined>[]> {
+    const asked: Promise<Rows | undefined>[] = [];
+    for (const question of questions) {
+      if (asked.length > 0 && asked.length % STEP_ANSWERS === 0) yield;
+      asked.push(
+        question === undefined ? Promise.resolve(undefined) : this.#lookup(question.users, question.column),
+      );
+    }
+    return asked;
+  }
+
+  *#check(
+    answers: readonly DigestAnswer[],
+    columns: readonly (HashColumn | undefined)[],
+    rows: readonly (Rows | undefined)[],
+  ): Steps<VerifyStatus[]> {
+    const statuses: VerifyStatus[] = [];
+    for (const [i, answer] of answers.entries()) {
+      if (i > 0 && i % STEP_ANSWERS === 0) yield;
+      const column = columns[i];
+      const found = rows[i];
+      if (column === undefined) statuses.push("malformed");
+      else if (found === undefined) statuses.push("unavailable");
+      else statuses.push(this.#checker.check(answer, found[0], column));
+    }
+    return statuses;
+  }
+
   /** Asks the store; undefined when it cannot be asked, which is logged once until it can again. */
-  async #lookup(
-    users: readonly Identity[],
-    column: HashColumn,
-  ): Promise<(Subscriber | undefined)[] | undefined> {
+  async #lookup(users: readonly Identity[], column: HashColumn): Promise<Rows | undefined> {
     const { store, log } = this.#options;
     this.counters.queries++;
     try {

@@ -12,6 +12,7 @@ import {
   type Frame,
   FrameReader,
   type Identity,
+  type IssueResult,
   loadHashBackend,
   seededRandom,
 } from "../mod.ts";
@@ -108,6 +109,10 @@ async function raw(port: number, ...pieces: Uint8Array[]): Promise<Frame[]> {
 
 const HELLO = encodeFrame({ type: "HELLO", id: 0, proxy: "raw", random: new Uint8Array(16), serial: 0 });
 const AUTH = encodeFrame({ type: "AUTH", id: 0, proofs: [] });
+
+async function eventuallySo(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
 
 /** Asks until it works: the connection heals by itself in its own time. */
 async function eventually<T>(ask: () => Promise<T>): Promise<T> {
@@ -351,6 +356,99 @@ Deno.test("a proxy that asks and never reads does not fill the memory, and the o
     assertEquals((await eventually(() => proxy.issue("SHA-1", [user(1)])))[0].status, "ok");
     stream.close();
   }, { n: 1 }));
+
+/** Slices of work that wait until the test lets them run, one at a time; sockets have their turn in between. */
+function heldSlices() {
+  const waiting: (() => void)[] = [];
+  const turn = () => new Promise((resolve) => setTimeout(resolve));
+  return {
+    defer: (run: () => void) => void waiting.push(run),
+    /** Runs slices, at most `most`, until something is so; how many it took. */
+    async until(isSo: () => boolean, most = Infinity): Promise<number> {
+      for (let count = 0;;) {
+        if (isSo()) return count;
+        const run = waiting.shift();
+        if (run !== undefined) {
+          if (++count > most) throw new Error(`not so after ${most} slices`);
+          run();
+        }
+        await turn();
+      }
+    },
+  };
+}
+
+for (const kind of ["ISSUE", "VERIFY"] as const) {
+  Deno.test(`a proxy that sends ${kind} of 1000 back to back does not hold up another`, async () => {
+    const slices = heldSlices();
+    await withServer(async ({ server, connect }) => {
+      const [heavy, light] = [connect({ name: "heavy" }), connect({ name: "light" })];
+      assert(await heavy.whenConnected(5000) && await light.whenConnected(5000));
+      const users = Array.from({ length: 1000 }, (_, i) => user(i));
+      const answers = kind === "VERIFY" ? users.map((_, i) => answer(i, "secret")) : [];
+      let done = 0;
+      const asked = Array.from({ length: 8 }, async () => {
+        if (kind === "ISSUE") await heavy.issue("SHA-1", users, 600_000);
+        else await heavy.verify(answers, 600_000);
+        done++;
+      });
+      const { counters } = server;
+      const frames = () => counters.issueFrames + counters.verifyFrames;
+      await eventuallySo(() => frames() >= 2);
+      let answered = false;
+      const single = light.issue("SHA-1", [user(1)], 600_000).then(([result]) => {
+        answered = result.status === "ok";
+      });
+      await eventuallySo(() => counters.usersAsked % 1000 === 1);
+      // It has two jobs, the look-up and the chain; before each there is one step of the other link, which may fill a
+      // slice, and a slice more.
+      await slices.until(() => answered, 6);
+      if (kind === "ISSUE") assertEquals(done, 0);
+      await single;
+      await slices.until(() => done === asked.length);
+      assertEquals(frames(), 9);
+    }, { n: kind === "ISSUE" ? 2000 : 10, defer: slices.defer });
+  });
+}
+
+Deno.test("requests are counted by users: with 2000 of them in work nothing more is read", async () => {
+  const slices = heldSlices();
+  await withServer(async ({ server, connect }) => {
+    const proxy = connect();
+    assert(await proxy.whenConnected(5000));
+    const users = Array.from({ length: 1000 }, (_, i) => user(i));
+    const asked = Array.from({ length: 40 }, () => proxy.issue("MD5", users, 600_000));
+    const { counters } = server;
+    await eventuallySo(() => counters.usersAsked >= 2000);
+    // Nothing is worked on; what comes is what one read has brought beyond the limit.
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert(counters.usersAsked < 2000 + (64 << 10) / 14, `${counters.usersAsked} users are in work`);
+    let done = false;
+    Promise.all(asked).then(() => done = true);
+    await slices.until(() => done);
+    assertEquals([counters.usersAsked, counters.credentialsIssued], [40_000, 40_000]);
+  }, { n: 1, defer: slices.defer });
+});
+
+Deno.test("the work of a link ends with it, however much is left", async () => {
+  const slices = heldSlices();
+  await withServer(async ({ server, connect }) => {
+    const proxy = connect({ name: "gone" });
+    const other = connect({ name: "other" });
+    assert(await proxy.whenConnected(5000) && await other.whenConnected(5000));
+    const rejected = proxy.issue("MD5", Array.from({ length: 1000 }, (_, i) => user(i)), 600_000)
+      .catch(() => "rejected");
+    const { counters } = server;
+    await slices.until(() => counters.queries === 1);
+    await proxy.close();
+    assertEquals(await rejected, "rejected");
+    await eventuallySo(() => counters.connected === 1);
+    let chains: IssueResult[] | undefined;
+    other.issue("MD5", [user(1)], 600_000).then((results) => chains = results);
+    await slices.until(() => chains !== undefined);
+    assertEquals([chains![0].status, counters.credentialsIssued], ["ok", 1]);
+  }, { n: 65535, defer: slices.defer });
+});
 
 Deno.test("a port in use is the system's error", () =>
   withServer(({ server, store }) => {

@@ -15,8 +15,12 @@ export function toEnd<T>(steps: Steps<T>): T {
 export interface TimeSlicesOptions {
   /** Milliseconds of a monotonic clock. */
   now(): number;
-  /** Runs something when the event loop has looked after sockets and timers. */
-  defer(run: () => void): void;
+  /**
+   * Runs something in another turn of the event loop.
+   *
+   * @param more whether a slice has ended because its time was up: then sockets have to have their turn
+   */
+  defer(run: () => void, more: boolean): void;
   /** How long a slice lasts, ms, default 5: its last step may go beyond that. */
   readonly slice?: number;
 }
@@ -68,7 +72,7 @@ export class TimeSlices {
       const jobs = this.#owners.get(owner);
       if (jobs === undefined) this.#owners.set(owner, [job]);
       else jobs.push(job);
-      this.#defer();
+      this.#defer(false);
     });
   }
 
@@ -79,10 +83,10 @@ export class TimeSlices {
     for (const job of jobs) job.reject(new Error("whoever asked has gone"));
   }
 
-  #defer(): void {
+  #defer(more: boolean): void {
     if (this.#deferred || this.#owners.size === 0) return;
     this.#deferred = true;
-    this.#options.defer(() => this.#slice());
+    this.#options.defer(() => this.#slice(), more);
   }
 
   #slice(): void {
@@ -94,7 +98,7 @@ export class TimeSlices {
       this.#turn(...next.value);
     } while (now() < end);
     this.#deferred = false;
-    this.#defer();
+    this.#defer(true);
   }
 
   #turn(owner: object, jobs: Job[]): void {

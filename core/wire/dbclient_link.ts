@@ -58,7 +58,9 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #hello: HelloFrame | undefined;
   #welcome: WelcomeFrame | undefined;
   #keys: readonly Uint8Array[] = [];
+  /** Users, or Digest answers, by request id. */
   readonly #outstanding = new Map<number, number>();
+  #items = 0;
 
   /** @param now milliseconds; the connection has just been accepted */
   constructor(options: DbclientLinkOptions, now: number) {
@@ -72,9 +74,9 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     return this.#hello?.proxy ?? "";
   }
 
-  /** Requests that wait for their answer. */
-  get outstanding(): number {
-    return this.#outstanding.size;
+  /** Users and Digest answers that wait, in whatever number of requests. */
+  get outstandingItems(): number {
+    return this.#items;
   }
 
   /** Answers an ISSUE: one result for each of its users, in their order. After the end of the link it does nothing. */
@@ -113,6 +115,7 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   /** The request stays outstanding if its answer cannot be encoded, so that it can still be refused. */
   #answer(frame: Frame): void {
     this.send(frame);
+    this.#items -= this.#outstanding.get(frame.id)!;
     this.#outstanding.delete(frame.id);
   }
 
@@ -184,9 +187,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
       throw new WireError("bad_value", "request id", `${id} is outstanding already`);
     }
     this.#outstanding.set(id, count);
+    this.#items += count;
   }
 
   protected override ended(): void {
     this.#outstanding.clear();
+    this.#items = 0;
   }
 }

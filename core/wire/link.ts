@@ -146,6 +146,16 @@ export abstract class LinkEnd<S extends string, E> {
     return this.#heard + (this.#pinged ? this.times.dead : this.times.ping);
   }
 
+  /**
+   * Instead of {@linkcode advance} while what the peer sends lies unread by our own choice: its silence does not count,
+   * and it is told that we live, since its own PING lies unread too.
+   */
+  heldUp(now: number): void {
+    if (!this.open) return;
+    this.now = this.#heard = now;
+    this.send({ type: "PING", id: 0 });
+  }
+
   /** Ends the link with an ERROR frame. */
   close(code: ErrorName, text: string): (E | LinkClosed)[] {
     const events: (E | LinkClosed)[] = [];

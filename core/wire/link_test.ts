@@ -170,7 +170,7 @@ Deno.test("many requests at once, answered in any order", () => {
   assert(got[0].event === "issued" && got[0].results[0].status === "ok" && RESULTS[0].status === "ok");
   assertEquals(got[0].results[0].credential, { algorithm: "SHA-1", ...USERS[0], ...RESULTS[0].credential });
   assertEquals(got[0].results[1], { status: "error", code: "unavailable" });
-  assertEquals([proxy.outstanding, dbclient.outstanding], [0, 0]);
+  assertEquals([proxy.outstanding, dbclient.outstandingItems], [0, 0]);
   assertThrows(() => dbclient.issued(a, "SHA-1", RESULTS), RangeError);
 });
 
@@ -191,6 +191,36 @@ Deno.test("VERIFY, refusal of one request, REVOKED and PING on an open link", ()
   assertEquals(events.slice(2).map((event) => event.event === "revoked" && event.users.length), [1000, 1]);
   proxy.receive(encodeFrame({ type: "PING", id: 3 }), 0);
   assertEquals(framesOf(proxy.takeOutput()), [{ type: "PONG", id: 3 }]);
+});
+
+Deno.test("what waits at DBclient counts by users and answers, not by requests", () => {
+  const { proxy, dbclient } = openPair();
+  const sample = sampleFrames(1).find((frame) => frame.type === "VERIFY")!;
+  const issue = proxy.issue("SHA-1", new Array(MAX_ITEMS).fill(USERS[0]), 2000);
+  const verify = proxy.verify(sample.answers, 2000);
+  exchange(proxy, dbclient);
+  assertEquals(dbclient.outstandingItems, MAX_ITEMS + sample.answers.length);
+  dbclient.refuse(issue, "busy", "later");
+  assertEquals(dbclient.outstandingItems, sample.answers.length);
+  dbclient.verified(verify, sample.answers.map(() => "ok"));
+  assertEquals(dbclient.outstandingItems, 0);
+  proxy.issue("SHA-1", USERS, 2000);
+  exchange(proxy, dbclient);
+  dbclient.lost("reset");
+  assertEquals(dbclient.outstandingItems, 0);
+});
+
+Deno.test("silence that is our own doing ends no link, at either end", () => {
+  const { proxy, dbclient } = openPair();
+  for (let now = 0; now <= 2 * DBCLIENT_LINK_TIMES.dead; now += PROXY_LINK_TIMES.ping) {
+    dbclient.heldUp(now);
+    for (const chunk of dbclient.takeOutput()) proxy.receive(chunk, now);
+    assertEquals([dbclient.advance(now + 1), proxy.advance(now + 1)], [[], []]);
+  }
+  assert(dbclient.open && proxy.open);
+  dbclient.lost("reset");
+  dbclient.heldUp(0);
+  assertEquals(dbclient.takeOutput(), []);
 });
 
 Deno.test("too many revocations for one READY flush all", () => {
