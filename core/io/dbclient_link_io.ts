@@ -1,47 +1,18 @@
 /** The proxy's connection to DBclient: kept alive over TCP by reconnecting (docs/PROTOCOL.md §9). */
 import type { Identity } from "../chain/derive.ts";
-import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
+import type { ChainAlgorithm } from "../hash/chain_hash.ts";
 import { utf8Length } from "../wire/bytes.ts";
-import { MAX_FRAME_LENGTH, MAX_ITEMS, TEXT_LIMIT, type VerifyStatus } from "../wire/constants.ts";
-import { DIGEST_ANSWER_FIELDS, type DigestAnswer } from "../wire/frame.ts";
+import { issueBatches, verifyBatches } from "../wire/batches.ts";
+import { TEXT_LIMIT, type VerifyStatus } from "../wire/constants.ts";
+import type { DigestAnswer } from "../wire/frame.ts";
 import { type IssueResult, ProxyLink, type ProxyLinkEvent } from "../wire/proxy_link.ts";
 import { now, systemRandom } from "./clock_io.ts";
-
-/** DBclient cannot answer now: not connected, the connection was lost, the deadline has passed, or it refused. */
-export class DbclientUnavailable extends Error {
-  override name = "DbclientUnavailable";
-}
-
-/** A byte stream to DBclient: what `Deno.connect` and `Deno.connectTls` give. */
-export interface DbclientStream {
-  read(into: Uint8Array): Promise<number | null>;
-  write(bytes: Uint8Array): Promise<number>;
-  close(): void;
-}
-
-/** What a {@linkcode DbclientConnection} needs. */
-export interface DbclientConnectionOptions {
-  /** Where DBclients listen; after a failure the next one is tried. */
-  readonly addresses: readonly { readonly host: string; readonly port: number }[];
-  /** The proxy's name, default "proxy"; keys belong to it. */
-  readonly name?: string;
-  /** Pre-shared keys, best first; none: only for loopback. */
-  readonly keys?: readonly Uint8Array[];
-  /** The SHA-256 backend, for the proofs. */
-  readonly sha256: ChainHash;
-  /** Last revocation serial seen, default 0. */
-  readonly serial?: number;
-  /** Default time for a request in milliseconds, default 2000. */
-  readonly deadline?: number;
-  /** Shortest and longest pause between attempts to connect, milliseconds, default 50 and 2000. */
-  readonly backoff?: { readonly min: number; readonly max: number };
-  /** Users whose credentials are void from now on; "all" after a gap too long to list. */
-  onRevoked?(serial: number, users: readonly Identity[] | "all"): void;
-  /** Each change between connected and not, with the reason; once per change, not per attempt. */
-  onState?(connected: boolean, text: string): void;
-  /** Opens the stream, default plain TCP. */
-  connect?(address: { readonly host: string; readonly port: number }): Promise<DbclientStream>;
-}
+import {
+  type DbclientConnectionOptions,
+  type DbclientStream,
+  DbclientUnavailable,
+} from "./dbclient_link_types.ts";
+import { StreamWriter } from "./stream_writer_io.ts";
 
 interface Waiting {
   resolve(value: readonly IssueResult[] | readonly VerifyStatus[]): void;
@@ -62,21 +33,17 @@ async function connectTcp(address: { host: string; port: number }): Promise<Dbcl
   return connection;
 }
 
-/** Splits items into frames: at most 1000 each, and at most 1 MiB. */
-function* inFrames<T>(items: readonly T[], size: (item: T) => number): Iterable<T[]> {
-  let part: T[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    const length = size(item);
-    if (part.length === MAX_ITEMS || bytes + length > MAX_FRAME_LENGTH - 64) {
-      yield part;
-      part = [];
-      bytes = 0;
-    }
-    part.push(item);
-    bytes += length;
-  }
-  if (part.length > 0) yield part;
+/** One connection, from its opening to its end. */
+interface Session {
+  readonly link: ProxyLink;
+  readonly stream: DbclientStream;
+  readonly writer: StreamWriter;
+  /** Why it ended: what was known first. */
+  reason: string | undefined;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**
@@ -92,13 +59,8 @@ function* inFrames<T>(items: readonly T[], size: (item: T) => number): Iterable<
  */
 export class DbclientConnection {
   readonly #options: DbclientConnectionOptions;
-  #link: ProxyLink | undefined;
-  #stream: DbclientStream | undefined;
+  #session: Session | undefined;
   #waiting = new Map<number, Waiting>();
-  #queue: Uint8Array[] = [];
-  #queued = 0;
-  #writing = false;
-  #writer: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = Infinity;
   #serial: number;
@@ -121,7 +83,7 @@ export class DbclientConnection {
 
   /** Whether requests can be sent now. */
   get connected(): boolean {
-    return this.#link?.open ?? false;
+    return this.#session?.link.open ?? false;
   }
 
   /** The last revocation serial seen. */
@@ -161,23 +123,12 @@ export class DbclientConnection {
     users: readonly Identity[],
     deadline?: number,
   ): Promise<IssueResult[]> {
-    const possible: Identity[] = [];
-    const sizes = new Map<Identity, number>();
-    for (const user of users) {
-      const name = utf8Length(user.username);
-      const realm = utf8Length(user.realm);
-      if (name > TEXT_LIMIT.username || realm > TEXT_LIMIT.realm) continue;
-      possible.push(user);
-      sizes.set(user, 4 + name + realm);
-    }
-    const parts = [...inFrames(possible, (user) => sizes.get(user)!)];
-    const answers = await this.#request<IssueResult>(
+    const { parts, spread } = issueBatches(users);
+    const results = await this.#request<IssueResult>(
       parts.map((part) => (link, at) => link.issue(algorithm, part, at)),
       deadline,
     );
-    if (possible.length === users.length) return answers;
-    let next = 0;
-    return users.map((user) => sizes.has(user) ? answers[next++] : INVALID_NAME);
+    return spread(results, INVALID_NAME);
   }
 
   /**
@@ -187,31 +138,18 @@ export class DbclientConnection {
    * @throws {DbclientUnavailable} (rejects) when there is no answer
    */
   async verify(answers: readonly DigestAnswer[], deadline?: number): Promise<VerifyStatus[]> {
-    const sizes = answers.map((answer) => {
-      let size = 0;
-      for (const [property, field] of DIGEST_ANSWER_FIELDS) {
-        const length = utf8Length(answer[property]);
-        if (length > TEXT_LIMIT[field]) return undefined;
-        size += 2 + length;
-      }
-      return size;
-    });
-    const possible = answers.map((answer, i) => ({ answer, size: sizes[i] })).filter((item) =>
-      item.size !== undefined
-    );
-    const parts = [...inFrames(possible, (item) => item.size!)];
+    const { parts, spread } = verifyBatches(answers);
     const statuses = await this.#request<VerifyStatus>(
-      parts.map((part) => (link, at) => link.verify(part.map((item) => item.answer), at)),
+      parts.map((part) => (link, at) => link.verify(part, at)),
       deadline,
     );
-    let next = 0;
-    return sizes.map((size) => size === undefined ? "malformed" : statuses[next++]);
+    return spread(statuses, "malformed");
   }
 
   /** Ends it; what is outstanding is rejected. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#drop("closed");
+    if (this.#session !== undefined) this.#drop(this.#session, "closed");
     this.#wake?.();
     for (const done of [...this.#onConnected]) done();
     await this.#running;
@@ -224,12 +162,13 @@ export class DbclientConnection {
     if (sends.length === 0) return [];
     const parts: Promise<readonly T[]>[] = [];
     for (const send of sends) {
-      const link = this.#link;
-      if (link === undefined || !link.open) {
+      const session = this.#session;
+      if (session === undefined || !session.link.open) {
         parts.push(Promise.reject(new DbclientUnavailable("not connected to DBclient")));
         break;
       }
-      if (!link.free || this.#queued > MAX_QUEUED) {
+      const { link, writer } = session;
+      if (!link.free || writer.queued > MAX_QUEUED) {
         parts.push(Promise.reject(new DbclientUnavailable("too many requests are waiting for DBclient")));
         break;
       }
@@ -258,7 +197,7 @@ export class DbclientConnection {
         const stream = await this.#opening(connect(address));
         [opened, reason] = await this.#serve(stream, name);
       } catch (error) {
-        reason = error instanceof Error ? error.message : String(error);
+        reason = textOf(error);
       }
       if (this.#closed) return;
       this.#say(false, `${name}: ${reason}`);
@@ -295,40 +234,45 @@ export class DbclientConnection {
       random: systemRandom,
       serial: this.#serial,
     }, now());
-    this.#link = link;
-    this.#stream = stream;
-    if (this.#closed) this.#drop("closed");
+    const writer = new StreamWriter(stream, {
+      onError: (error) => this.#drop(session, textOf(error)),
+    });
+    const session: Session = { link, stream, writer, reason: undefined };
+    this.#session = session;
+    if (this.#closed) this.#drop(session, "closed");
     this.#flush();
     const buffer = new Uint8Array(64 << 10);
     let opened = false;
-    let reason = "the connection was closed";
     try {
       while (!link.closed) {
         const count = await stream.read(buffer);
         if (count === null) break;
-        const events = link.receive(buffer.subarray(0, count), now());
-        this.#handle(events);
+        this.#take(session, link.receive(buffer.subarray(0, count), now()));
         if (!opened && link.open) {
           opened = true;
           this.#say(true, name);
           for (const done of [...this.#onConnected]) done();
         }
-        const closed = events.find((event) => event.event === "closed");
-        if (closed !== undefined) reason = `${closed.code}: ${closed.text}`;
         this.#flush();
       }
-      if (link.closed && this.#writing) await Promise.race([this.#writer, this.#sleep(GOODBYE_TIMEOUT)]);
-      this.#wake?.();
+      if (link.closed) {
+        await Promise.race([writer.drained, this.#sleep(GOODBYE_TIMEOUT)]);
+        this.#wake?.();
+      }
     } catch (error) {
-      reason = this.#reason ?? (error instanceof Error ? error.message : String(error));
+      session.reason ??= textOf(error);
     }
-    this.#drop(this.#reason ?? reason);
-    reason = this.#reason ?? reason;
-    this.#reason = undefined;
-    return [opened, reason];
+    this.#drop(session, "the connection was closed");
+    return [opened, session.reason!];
   }
-  /** Why the connection is being dropped, when that was decided outside of its reading. */
-  #reason: string | undefined;
+
+  /** Whether the link has ended by these events; then the session knows why. */
+  #take(session: Session, events: readonly ProxyLinkEvent[]): boolean {
+    this.#handle(events);
+    const closed = events.find((event) => event.event === "closed");
+    if (closed !== undefined) session.reason ??= `${closed.code}: ${closed.text}`;
+    return closed !== undefined;
+  }
 
   #handle(events: readonly ProxyLinkEvent[]): void {
     for (const event of events) {
@@ -343,13 +287,13 @@ export class DbclientConnection {
           this.#revoked(event.serial, event.users);
           break;
         case "issued":
-          this.#take(event.id)?.resolve(event.results);
+          this.#answered(event.id)?.resolve(event.results);
           break;
         case "verified":
-          this.#take(event.id)?.resolve(event.statuses);
+          this.#answered(event.id)?.resolve(event.statuses);
           break;
         case "failed":
-          this.#take(event.id)?.reject(new DbclientUnavailable(event.text));
+          this.#answered(event.id)?.reject(new DbclientUnavailable(event.text));
           break;
       }
     }
@@ -373,41 +317,36 @@ export class DbclientConnection {
     }
   }
 
-  #take(id: number): Waiting | undefined {
+  #answered(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     return waiting;
   }
 
-  /** Gives up the connection; the reading loop ends by it. */
-  #drop(reason: string): void {
-    const link = this.#link;
-    this.#link = undefined;
-    if (link !== undefined) this.#handle(link.lost(reason));
-    for (const waiting of this.#waiting.values()) waiting.reject(new DbclientUnavailable(reason));
+  /** Gives up a connection, unless that has been done; its reading loop ends by it. */
+  #drop(session: Session, reason: string): void {
+    session.reason ??= reason;
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    this.#handle(session.link.lost(session.reason));
+    for (const waiting of this.#waiting.values()) waiting.reject(new DbclientUnavailable(session.reason));
     this.#waiting.clear();
-    this.#queue = [];
-    this.#queued = 0;
+    session.writer.clear();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerDue = Infinity;
     try {
-      this.#stream?.close();
+      session.stream.close();
     } catch {
       // It is closed already.
     }
-    this.#stream = undefined;
   }
 
-  /** Queues what the link has to say, starts the writer, and sets the timer for what comes next. */
+  /** Writes what the link has to say, and sets the timer for what comes next. */
   #flush(): void {
-    const link = this.#link;
-    if (link === undefined) return;
-    for (const bytes of link.takeOutput()) {
-      this.#queue.push(bytes);
-      this.#queued += bytes.length;
-    }
-    if (!this.#writing && this.#queue.length > 0) this.#writer = this.#write();
+    if (this.#session === undefined) return;
+    const { link, writer } = this.#session;
+    writer.push(link.takeOutput());
     const due = link.nextDue();
     if (due < this.#timerDue || this.#timer === undefined) {
       clearTimeout(this.#timer);
@@ -420,34 +359,10 @@ export class DbclientConnection {
   #onTimer(): void {
     this.#timer = undefined;
     this.#timerDue = Infinity;
-    const link = this.#link;
-    if (link === undefined) return;
-    const events = link.advance(now());
-    this.#handle(events);
-    const closed = events.find((event) => event.event === "closed");
-    if (closed === undefined) return this.#flush();
-    this.#reason = `${closed.code}: ${closed.text}`;
-    this.#drop(this.#reason);
-  }
-
-  async #write(): Promise<void> {
-    const stream = this.#stream!;
-    this.#writing = true;
-    try {
-      while (this.#queue.length > 0 && this.#stream === stream) {
-        const bytes = this.#queue.shift()!;
-        for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
-        if (this.#stream === stream) this.#queued -= bytes.length;
-      }
-    } catch (error) {
-      if (this.#stream === stream) {
-        this.#reason = error instanceof Error ? error.message : String(error);
-        this.#drop(this.#reason);
-      }
-    } finally {
-      this.#writing = false;
-      if (this.#stream !== undefined && this.#queue.length > 0) this.#writer = this.#write();
-    }
+    const session = this.#session;
+    if (session === undefined) return;
+    if (this.#take(session, session.link.advance(now()))) this.#drop(session, "closed");
+    else this.#flush();
   }
 
   #sleep(ms: number): Promise<undefined> {

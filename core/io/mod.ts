@@ -4,6 +4,7 @@ export * from "./clock_io.ts";
 export * from "./datagram.ts";
 export * from "./datagram_io.ts";
 export * from "./dbclient_link_io.ts";
+export * from "./dbclient_link_types.ts";
 export * from "./hmac_io.ts";
 export * from "./stream_writer_io.ts";
 export * from "./turn_io.ts";
