@@ -4,11 +4,11 @@ import {
   type FlagTable,
   type FlagValues,
   type Identity,
+  namePattern,
   TEXT_LIMIT,
   UsageError,
   utf8Length,
 } from "../mod.ts";
-import { namePattern } from "./name_pattern.ts";
 import { nameProblem } from "./names.ts";
 import { SERVER_FLAGS } from "./options.ts";
 

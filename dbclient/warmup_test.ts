@@ -15,7 +15,6 @@ import {
   UsageError,
   type WarmupRecord,
 } from "../mod.ts";
-import { namePattern } from "./name_pattern.ts";
 import { HASH_DIGITS, type HashColumn, type NewSubscriber, StoreError } from "./subscriber.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { inspectWarmup, type WarmupJob, writeWarmup } from "./warmup_io.ts";
@@ -82,21 +81,6 @@ async function recordsOf(path: string): Promise<WarmupRecord[]> {
   await readWarmupFile(path, { keys: [KEY], expected: {}, onRecord: (record) => records.push(record) });
   return records;
 }
-
-Deno.test("name patterns are printf's", () => {
-  for (
-    const [pattern, number, name] of [
-      ["user%06d", 7, "user000007"],
-      ["user%06d", 12345678, "user12345678"],
-      ["%d", 0, "0"],
-      ["u%3dx", 5, "u  5x"],
-      ["100%%-%d-%%", 9, "100%-9-%"],
-    ] as const
-  ) assertEquals(namePattern("--users", pattern)(number), name);
-  for (const pattern of ["user", "%d%d", "%s", "50%", "%-5d", "%123d", ""]) {
-    assertThrows(() => namePattern("--users", pattern), UsageError, "--users");
-  }
-});
 
 Deno.test("flags that do not go together are one clear line each", () => {
   const usual = ["--out", "f", "--realm", REALM];

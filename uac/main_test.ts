@@ -22,7 +22,10 @@ const WRONG: [string[], string][] = [
   [["127.0.0.1:x"], 'uac: "127.0.0.1:x" is not allowed as remote; it takes HOST[:PORT]'],
   [["127.0.0.1", "b"], 'uac: "b": one remote address is allowed, HOST[:PORT]'],
   [["-i", "eth0", "127.0.0.1"], 'uac: -i: "eth0" is not allowed; it takes an IP address'],
-  [["--users", "u%s", "127.0.0.1"], 'uac: pattern "u%s": it takes one %d (such as %06d), and %% for %'],
+  [
+    ["--users", "u%s", "127.0.0.1"],
+    'uac: --users: "u%s" is not allowed; it takes one %d (such as %06d), and %% for %',
+  ],
   [["--users", "u%d", "-inf", "x", "127.0.0.1"], "uac: --users and --inf: only one of them is allowed"],
   [["--count", "5", "127.0.0.1"], "uac: --count is only allowed with --users"],
 ];

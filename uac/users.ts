@@ -1,5 +1,5 @@
 /** Who calls: users by a pattern, from an injection file, or one of them. Made when they are first needed. */
-import type { Random } from "../mod.ts";
+import { namePattern, type Random } from "../mod.ts";
 
 /** One user of the calls. */
 export interface User {
@@ -33,28 +33,9 @@ export function oneUser(username: string, password: string | undefined): Users {
 }
 
 /**
- * `user%06d` with a number: printf's %d with an optional width, at most once; %% is a percent sign.
- *
- * @throws {UsersError} on any other %
- */
-export function formatPattern(pattern: string, number: number): string {
-  let numbers = 0;
-  const text = pattern.replace(/%(?:%|(0?)(\d*)d|.?)/g, (match, zero, width) => {
-    if (match === "%%") return "%";
-    if (!match.endsWith("d") || ++numbers > 1) {
-      throw new UsersError(
-        `pattern ${JSON.stringify(pattern)}: it takes one %d (such as %06d), and %% for %`,
-      );
-    }
-    return String(number).padStart(Number(width || 0), zero === "0" ? "0" : " ");
-  });
-  return text;
-}
-
-/**
  * `count` users numbered from `from`.
  *
- * @throws {UsersError} if a pattern is none
+ * @throws {UsageError} if a pattern is none
  * @example
  * ```ts
  * import { patternUsers } from "./users.ts";
@@ -72,12 +53,13 @@ export function patternUsers(
   from: number,
   count: number,
 ): Users {
+  const nameOf = namePattern("--users", pattern, true);
+  const passwordOf = password === undefined ? undefined : namePattern("--password", password, true);
   const make = (number: number): User => {
-    const username = formatPattern(pattern, number);
-    const secret = password === undefined ? undefined : formatPattern(password, number);
+    const username = nameOf(number);
+    const secret = passwordOf?.(number);
     return { username, password: secret, fields: [username, secret ?? ""] };
   };
-  make(from);
   return { size: count, get: (index) => make(from + index), pick: inTurn(count) };
 }
 

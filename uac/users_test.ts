@@ -1,17 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { seededRandom } from "../mod.ts";
-import { formatPattern, injectionUsers, oneUser, patternUsers, UsersError } from "./users.ts";
+import { seededRandom, UsageError } from "../mod.ts";
+import { injectionUsers, oneUser, patternUsers, UsersError } from "./users.ts";
 
 const random = seededRandom(1);
-
-Deno.test("patterns: width, zeros, percent signs; a wrong one is refused", () => {
-  assertEquals(formatPattern("user%06d", 42), "user000042");
-  assertEquals(formatPattern("u%d-100%%", 7), "u7-100%");
-  assertEquals(formatPattern("same", 7), "same");
-  for (const wrong of ["%s", "%d%d", "x%", "%06"]) {
-    assertThrows(() => formatPattern(wrong, 1), UsersError, "%06d");
-  }
-});
 
 Deno.test("users by pattern, in turn", () => {
   const users = patternUsers("u%d", "p%d", 10, 3);
@@ -23,6 +14,8 @@ Deno.test("users by pattern, in turn", () => {
     "u11",
   ]);
   assertEquals(oneUser("a", "b").get(0).fields, ["a", "b"]);
+  assertEquals(patternUsers("same", "50%%", 1, 2).get(1).fields, ["same", "50%"]);
+  assertThrows(() => patternUsers("u%d", "%s", 1, 2), UsageError, "--password");
 });
 
 Deno.test("injection files: comments, CRLF, empty lines, SIPp's authentication field", () => {
