@@ -13,6 +13,8 @@ export class CachedUser extends RecencyEntry {
   newest: LiveCredential | undefined;
   /** The one before: it serves answers only. */
   older: LiveCredential | undefined;
+  /** The second in which its credential is looked at again; undefined when none is. */
+  dueSecond: number | undefined;
   /** When a credential was last asked for, ms; -Infinity when never. */
   lastIssueAt = -Infinity;
   /** Whether a request of the user came since the last credential arrived. */
@@ -52,6 +54,11 @@ export class CredentialCache {
     }
     this.#unverified = new RecencyMap(Math.floor(maxUsers / 4));
     this.#verified = new RecencyMap(maxUsers - this.#unverified.max);
+  }
+
+  /** Users in the cache at most. */
+  get capacity(): number {
+    return this.#unverified.max + this.#verified.max;
   }
 
   /** Users in the cache. */

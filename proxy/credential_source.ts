@@ -49,6 +49,8 @@ export interface SourceOptions {
   readonly lowWater: number;
 }
 
+/** Entries of forgotten users that may wait besides those of the cache, before they are looked for. */
+const AGEING_SLACK = 1024;
 /** Most users in one ISSUE frame, docs/PROTOCOL.md §9. */
 const MAX_BATCH = 1000;
 /** The part of a credential's life after which it is renewed if its user was seen, docs/PROTOCOL.md §7. */
@@ -96,9 +98,10 @@ export class CredentialSource {
   readonly #queue: Fetch[] = [];
   readonly #wanted = new Map<string, Identity>();
   /** Users to look at again, by the second in which a credential of theirs nears its end. */
-  readonly #ageing = new Map<number, Identity[]>();
+  readonly #ageing = new Map<number, CachedUser[]>();
+  #ageingCount = 0;
   /** Users of {@linkcode #ageing} whose second has come. */
-  readonly #due: Identity[][] = [];
+  readonly #due: CachedUser[][] = [];
   readonly #revoked = new Map<string, { readonly serial: number; readonly until: number }>();
   #flushedSerial = 0;
   #nextRound = -Infinity;
@@ -110,6 +113,11 @@ export class CredentialSource {
     private readonly hashes: HashBackend,
     private readonly options: SourceOptions,
   ) {}
+
+  /** Users, some of them forgotten by the cache, whose credential is to be looked at when it grows old. */
+  get waiting(): number {
+    return this.#ageingCount;
+  }
 
   /** Users whose credential is on the way. */
   get outstanding(): number {
@@ -131,7 +139,8 @@ export class CredentialSource {
    * next {@linkcode flush}.
    */
   fetch(user: CachedUser, now: number, waiter?: FetchWaiter): void {
-    user.lastIssueAt = now;
+    // A question that cannot be asked now does not count (docs/PROTOCOL.md §5).
+    if (this.service.connected) user.lastIssueAt = now;
     const fetch = this.#inFlight.get(user.key) ?? this.#ask(user.key, user);
     if (waiter !== undefined) fetch.waiters.push(waiter);
   }
@@ -275,11 +284,28 @@ export class CredentialSource {
     return Math.max(ofUser, this.#flushedSerial);
   }
 
-  #schedule({ username, realm }: Identity, at: number): void {
+  /** Has a user looked at again: one entry for each, which moves on by itself when it comes too early. */
+  #schedule(user: CachedUser, at: number): void {
     const second = Math.ceil(at / 1000);
+    if (user.dueSecond !== undefined && user.dueSecond <= second) return;
+    user.dueSecond = second;
     const due = this.#ageing.get(second);
-    if (due === undefined) this.#ageing.set(second, [{ username, realm }]);
-    else due.push({ username, realm });
+    if (due === undefined) this.#ageing.set(second, [user]);
+    else due.push(user);
+    if (++this.#ageingCount > 1.25 * this.cache.capacity + AGEING_SLACK) this.#forgetEvicted();
+  }
+
+  /** Drops the entries of users that the cache has forgotten: made-up names must not outlive it here. */
+  #forgetEvicted(): void {
+    this.#ageingCount = 0;
+    for (const [second, users] of this.#ageing) {
+      const kept = users.filter((user) =>
+        this.cache.peek(user.username, user.realm) === user && user.dueSecond === second
+      );
+      this.#ageingCount += kept.length;
+      if (kept.length > 0) this.#ageing.set(second, kept);
+      else this.#ageing.delete(second);
+    }
   }
 
   /** Looks at users whose credential has a tenth of its life left, or none. */
@@ -297,15 +323,19 @@ export class CredentialSource {
       const users = this.#due[this.#due.length - 1];
       const user = users.pop();
       if (user === undefined) this.#due.pop();
-      else this.#ageOne(user.username, user.realm, now);
+      else {
+        this.#ageingCount--;
+        this.#ageOne(user, now);
+      }
     }
   }
 
-  #ageOne(username: string, realm: string, now: number): void {
-    const user = this.cache.peek(username, realm);
-    const live = user?.newest;
-    if (user === undefined || live === undefined || this.#inFlight.has(user.key)) return;
-    if (now < renewalTime(live)) return;
+  #ageOne(user: CachedUser, now: number): void {
+    user.dueSecond = undefined;
+    const live = user.newest;
+    if (live === undefined || this.cache.peek(user.username, user.realm) !== user) return;
+    if (this.#inFlight.has(user.key)) return;
+    if (now < renewalTime(live)) return this.#schedule(user, renewalTime(live));
     if (user.seenSinceIssue && this.options.prefetching) this.#want(user.key, user);
     else if (now < live.expiresAt) this.#schedule(user, live.expiresAt);
     else this.cache.remove(user);

@@ -341,3 +341,13 @@ Deno.test("credential source: names that wait for DBclient are bounded", () => {
   bench.runTo(1100);
   assertEquals(bench.asked().reduce((sum, users) => sum + users.length, 0), 100_000);
 });
+
+Deno.test("credential source: users whom the cache has forgotten leave nothing behind", () => {
+  const bench = new Bench({}, 40);
+  for (let i = 0; i < 20_000; i++) {
+    bench.fetch(`made-up-${i}`);
+    bench.source.flush(bench.now);
+  }
+  // Entries of the cache's own users, a quarter more, and the slack.
+  assert(bench.source.waiting <= 40 * 1.25 + 1024, `${bench.source.waiting} entries wait`);
+});
