@@ -1,9 +1,10 @@
 /** Subscribers from CSV (RFC 4180): a header row that names username, domain and password, then one user per row. */
 import { CsvError, parse } from "csv-parse";
-import { Readable } from "node:stream";
+import { pipeline, Readable } from "node:stream";
+import { firstLine } from "../mod.ts";
 import { nameProblem } from "./names.ts";
 
-/** A row is wrong: the message is FILE:LINE:COLUMN and what is wrong with it. */
+/** A row is wrong: the message is FILE:LINE:COLUMN and what is wrong with it. Or the file cannot be read. */
 export class CsvRowError extends Error {
   override name = "CsvRowError";
 }
@@ -32,22 +33,31 @@ function lineBreaks(record: readonly string[]): number {
   return count;
 }
 
+async function* readable(file: string, chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw new CsvRowError(`cannot read ${file}: ${firstLine(error)}`);
+  }
+}
+
 /**
  * Reads users from CSV as it arrives.
  *
  * @param file its name, for messages
- * @throws {CsvRowError} (while iterating) for the first row that is wrong, and for a user that stands twice
+ * @throws {CsvRowError} (while iterating) for the first row that is wrong, for a user that stands twice, and for bytes
+ * that cannot be read
  */
 export async function* readCsvUsers(file: string, chunks: AsyncIterable<Uint8Array>): AsyncIterable<CsvUser> {
-  const parser = Readable.from(chunks).pipe(
-    parse({
-      bom: true,
-      info: true,
-      skip_empty_lines: true,
-      relax_column_count: true,
-      max_record_size: 1 << 16,
-    }),
-  );
+  const parser = parse({
+    bom: true,
+    info: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    max_record_size: 1 << 16,
+  });
+  // What goes wrong on the way comes out of the parser; a mere pipe() would leave it uncaught.
+  pipeline(Readable.from(readable(file, chunks)), parser, () => {});
   const seen = new Map<string, number>();
   let columns: { username: number; domain: number; password: number } | undefined;
   let width = 0;

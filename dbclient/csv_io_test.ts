@@ -17,6 +17,21 @@ async function read(csv: string | Uint8Array, size = 1 << 16): Promise<[string, 
   return users;
 }
 
+Deno.test("bytes that cannot be read, at the start and in the middle, are one line", async () => {
+  for (const before of ["", "username,domain,password\na,b.org,x\n"]) {
+    const users: string[] = [];
+    const chunks = async function* () {
+      yield new TextEncoder().encode(before);
+      await Promise.resolve();
+      throw new Error("Is a directory (os error 21)\nat somewhere");
+    };
+    const error = await assertRejects(async () => {
+      for await (const { username } of readCsvUsers("users.csv", chunks())) users.push(username);
+    }, CsvRowError);
+    assertEquals(error.message, "cannot read users.csv: Is a directory (os error 21)");
+  }
+});
+
 Deno.test("CSV: quotes, commas, line breaks, UTF-8, any column order, BOM and CRLF; in pieces of one byte", async () => {
   const csv = "\ufeffPassword, domain ,username,note\r\n" +
     '"pa,ss""w\nord",example.com,alice,\r\n' +

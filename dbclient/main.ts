@@ -1,8 +1,9 @@
 /** DBclient: issues temporary credentials to proxies from a subscriber database. Entry of `deno task dbclient`. */
-import { formatHelp, type HashBackend, loadHashBackend, parseFlags, UsageError } from "../mod.ts";
+import { firstLine, formatHelp, type HashBackend, loadHashBackend, parseFlags, UsageError } from "../mod.ts";
 import { CsvRowError } from "./csv_io.ts";
 import { chooseServer, SERVER_FLAGS, type ServerChoice } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
+import { print } from "./print_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
 import { DbclientServer } from "./server_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
@@ -22,10 +23,6 @@ const STATS_INTERVAL = 1000;
 
 function say(line: string): void {
   console.error(`dbclient: ${line}`);
-}
-
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0];
 }
 
 type Values = ReturnType<typeof parseFlags<typeof SERVER_FLAGS>>["values"];
@@ -122,7 +119,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (args[0] === "warmup") return await warmup(args.slice(1), (line) => say(line));
     const { values, positional, given, help } = parseFlags(SERVER_FLAGS, args, (name) => Deno.env.get(name));
     if (help) {
-      console.log(formatHelp(USAGE, SERVER_FLAGS, NOTES));
+      print([formatHelp(USAGE, SERVER_FLAGS, NOTES)]);
       return 0;
     }
     if (positional.length > 0) {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { DbclientConnection, loadHashBackend } from "../mod.ts";
+import { SqliteStore } from "./sqlite_store_io.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const { backend } = await loadHashBackend();
@@ -191,6 +192,73 @@ Deno.test("a bad row: its line is named, and nothing is written", () =>
     const missing = await run(["users", "import", "--db", db, `${directory}/none.csv`]);
     assertEquals(missing.code, 1);
     oneLine(missing.err);
+  }));
+
+Deno.test("what cannot be imported: one line, exit code 1, and no new database is left", () =>
+  withDirectory(async (directory) => {
+    const bad = `${directory}/bad.csv`;
+    await Deno.writeTextFile(bad, "username,domain,password\na,b.org,x\na,b.org,y\n");
+    const cases: [string, string][] = [
+      [directory, `cannot read ${directory}: it is a directory`],
+      [`${directory}/none.csv`, "No such file"],
+      [bad, `${bad}:3:1: a@b.org stands on line 2 already`],
+    ];
+    for (const [file, said] of cases) {
+      const { code, out, err } = await run(["users", "import", file, "--db", `sqlite:${directory}/new.db`]);
+      assertEquals([code, out], [1, ""], err);
+      assertStringIncludes(err, said);
+      oneLine(err);
+      assertEquals([...Deno.readDirSync(directory)].map(({ name }) => name), ["bad.csv"]);
+    }
+  }));
+
+Deno.test("an import that is interrupted while it waits for its file leaves no database", () =>
+  withDirectory(async (directory) => {
+    const pipe = `${directory}/pipe.csv`;
+    assertEquals((await new Deno.Command("mkfifo", { args: [pipe] }).output()).code, 0);
+    const child = command(["users", "import", pipe, "--db", `sqlite:${directory}/new.db`]).spawn();
+    const file = await Deno.open(pipe, { write: true });
+    await file.write(new TextEncoder().encode("username,domain,password\na,b.org,x\n"));
+    while (![...Deno.readDirSync(directory)].some(({ name }) => name === "new.db-wal")) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    child.kill("SIGINT");
+    const { code, stderr } = await child.output();
+    file.close();
+    assertEquals([code, new TextDecoder().decode(stderr)], [
+      1,
+      "dbclient: interrupted: nothing was written\n",
+    ]);
+    assertEquals([...Deno.readDirSync(directory)].map(({ name }) => name), ["pipe.csv"]);
+  }));
+
+Deno.test("users list and remove make no database", () =>
+  withDirectory(async (directory) => {
+    const db = `sqlite:${directory}/none.db`;
+    for (const args of [["list"], ["remove", "a@b.org"]]) {
+      const { code, out, err } = await run(["users", ...args, "--db", db]);
+      assertEquals([code, out, err], [1, "", `dbclient: database ${directory}/none.db: no such file\n`]);
+    }
+    assertEquals([...Deno.readDirSync(directory)], []);
+  }));
+
+Deno.test("users list whose reader has had enough ends quietly", () =>
+  withDirectory(async (directory) => {
+    const path = `${directory}/a.db`;
+    const store = new SqliteStore(path);
+    const hashes = { ha1: "", ha1_sha256: "", ha1_sha512t256: "" };
+    const rows = Array.from({ length: 20_000 }, (_, i) => {
+      return { username: `user${i}`, realm: "example.com", password: "", hashes };
+    });
+    await store.write(rows, false);
+    await store.close();
+    const child = command(["users", "list", "--db", `sqlite:${path}`]).spawn();
+    const reader = child.stdout.getReader();
+    const { value } = await reader.read();
+    assert(new TextDecoder().decode(value).startsWith("user0@example.com\n"));
+    await reader.cancel();
+    const [{ code }, err] = await Promise.all([child.status, new Response(child.stderr).text()]);
+    assertEquals([code, err], [0, ""]);
   }));
 
 Deno.test("a port in use, a file that is no database: one line, exit code 1", () =>

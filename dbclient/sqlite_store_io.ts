@@ -1,6 +1,6 @@
 /** The embedded database: the OpenSIPS `subscriber` table, version 8, in a SQLite file (docs/PROTOCOL.md §10). */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { Identity } from "../mod.ts";
+import { firstLine, type Identity } from "../mod.ts";
 import {
   byPosition,
   HASH_COLUMNS,
@@ -37,13 +37,38 @@ const SECRET_SCHEMA = `CREATE TABLE IF NOT EXISTS proxychain_issuer (
 /** How long a statement waits for another program's transaction, in milliseconds. */
 const BUSY_TIMEOUT = 10_000;
 
-function message(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0];
+/** What SQLite's check has found first, as one line: above it stand lines with nothing but the database's place. */
+function damage(found: string): string {
+  return found.split("\n").find((line) => !line.startsWith("***")) ?? found;
+}
+
+/** Makes the file, its owner's alone, unless it is there; whether it was made. */
+function makeFile(path: string): boolean {
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    return false;
+  }
+}
+
+/** Takes a file away, with what SQLite has put beside it. */
+function removeFile(path: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    try {
+      Deno.removeSync(path + suffix);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
 }
 
 /** A subscriber table in a SQLite file. Its calls block: a batch of 100 users takes about 0.4 ms. */
 export class SqliteStore implements SubscriberStore, SubscriberAdmin {
   readonly name: string;
+  /** The file that this store has made. */
+  readonly #made: string | undefined;
   readonly #database: DatabaseSync;
   readonly #lookups = new Map<HashColumn, StatementSync>();
   readonly #columns: ReadonlySet<string>;
@@ -51,23 +76,26 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
   /**
    * Opens the file, or makes it (readable by its owner alone) with an empty table.
    *
+   * @param create false: a file that is not there is an error, and one without tables is left so
    * @throws {StoreError} when it cannot be opened, is damaged, is no database, or has another schema
    */
-  constructor(path: string) {
+  constructor(path: string, { create = true }: { readonly create?: boolean } = {}) {
     this.name = `sqlite:${path}`;
     let database: DatabaseSync | undefined;
+    let made = false;
     try {
       if (path !== ":memory:") {
-        Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 }).close();
+        made = create && makeFile(path);
+        Deno.openSync(path, { read: true, write: true, create, mode: 0o600 }).close();
       }
       database = new DatabaseSync(path);
       database.exec(
         `PRAGMA busy_timeout = ${BUSY_TIMEOUT}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`,
       );
       const tables = database.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
-      if (tables.n === 0) this.#create(database);
+      if (create && tables.n === 0) this.#create(database);
       const check = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
-      if (check.quick_check !== "ok") throw new StoreError(`is damaged: ${check.quick_check}`);
+      if (check.quick_check !== "ok") throw new StoreError(`is damaged: ${damage(check.quick_check)}`);
       const rows = database.prepare("SELECT name FROM pragma_table_info('subscriber')").all() as {
         name: string;
       }[];
@@ -78,8 +106,11 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
       }
     } catch (error) {
       database?.close();
-      throw new StoreError(`database ${path}: ${message(error)}`);
+      if (made) removeFile(path);
+      const text = error instanceof Deno.errors.NotFound && !create ? "no such file" : firstLine(error);
+      throw new StoreError(`database ${path}: ${text}`);
     }
+    this.#made = made ? path : undefined;
     this.#database = database;
   }
 
@@ -100,7 +131,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
       return step();
     } catch (error) {
       if (error instanceof StoreError) throw error;
-      throw new StoreError(`${this.name}: ${message(error)}`);
+      throw new StoreError(`${this.name}: ${firstLine(error)}`);
     }
   }
 
@@ -184,7 +215,10 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
       )
     );
     const rows = realm === undefined ? statement.iterate() : statement.iterate(realm);
-    yield* rows as Iterable<unknown> as Iterable<Identity>;
+    const names = (rows as Iterable<unknown> as Iterable<Identity>)[Symbol.iterator]();
+    for (let next = this.#try(() => names.next()); !next.done; next = this.#try(() => names.next())) {
+      yield next.value;
+    }
   }
 
   remove(user: Identity): boolean {
@@ -206,6 +240,13 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
       };
       return row.secret;
     });
+  }
+
+  /** As {@linkcode close}; a file that this store has made, and that still holds nobody, is taken away. */
+  async discard(): Promise<void> {
+    const made = this.#made !== undefined && await this.count().catch(() => 1) === 0;
+    await this.close();
+    if (made) removeFile(this.#made!);
   }
 
   close(): Promise<void> {

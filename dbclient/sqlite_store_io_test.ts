@@ -127,13 +127,13 @@ Deno.test("what is no usable database is one line that names the file", () =>
     );
     await store.close();
     const bytes = await Deno.readFile(damaged);
-    bytes.fill(0xa5, 8192, 40_000);
+    bytes.fill(0xa5, bytes.length - 40_000);
     await Deno.writeFile(damaged, bytes);
     const cases = [
       [text, "not a database"],
       [other, "has no table subscriber"],
       [narrow, "has no column ha1"],
-      [damaged, "damaged"],
+      [damaged, "is damaged: "],
       [`${directory}/missing/a.db`, "No such file"],
       [directory, "directory"],
     ];
@@ -141,9 +141,35 @@ Deno.test("what is no usable database is one line that names the file", () =>
       const error = assertThrows(() => new SqliteStore(path), StoreError);
       assertStringIncludes(error.message, path);
       assert(!error.message.includes("\n"));
-      if (said !== "damaged") assertStringIncludes(error.message, said);
+      assert(!error.message.includes("***"), error.message);
+      assertStringIncludes(error.message, said);
     }
     assertEquals(await Deno.readTextFile(text), "this is a text file, not a database\n".repeat(100));
+  }));
+
+Deno.test("a store that may make no file makes none, and no tables in an empty one", () =>
+  withDirectory(async (directory) => {
+    const path = `${directory}/a.db`;
+    const error = assertThrows(() => new SqliteStore(path, { create: false }), StoreError);
+    assertEquals(error.message, `database ${path}: no such file`);
+    await Deno.writeFile(path, new Uint8Array());
+    assertThrows(() => new SqliteStore(path, { create: false }), StoreError, "has no table subscriber");
+  }));
+
+Deno.test("a file that was made in vain is taken away; one that holds somebody, or was there, stays", () =>
+  withDirectory(async (directory) => {
+    const names = () => [...Deno.readDirSync(directory)].map(({ name }) => name);
+    const path = `${directory}/a.db`;
+    await new SqliteStore(path).discard();
+    assertEquals(names(), []);
+    const store = new SqliteStore(path);
+    await store.write([row("alice", "a.example")], false);
+    await store.discard();
+    assertEquals(names(), ["a.db"]);
+    const again = new SqliteStore(path);
+    again.remove({ username: "alice", realm: "a.example" });
+    await again.discard();
+    assertEquals(names(), ["a.db"]);
   }));
 
 Deno.test("a table without the newer columns (Kamailio) gives empty hashes for them", () =>

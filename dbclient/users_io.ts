@@ -2,6 +2,7 @@
 import {
   digestHa1,
   DigestHasher,
+  firstLine,
   formatHelp,
   type Identity,
   loadHashBackend,
@@ -9,9 +10,11 @@ import {
   UsageError,
 } from "../mod.ts";
 import { CsvRowError, readCsvUsers } from "./csv_io.ts";
+import { interruptible } from "./interrupt_io.ts";
 import { nameProblem, parseUserAtRealm } from "./names.ts";
 import { sqlitePath, USERS_FLAGS } from "./options.ts";
 import { askPassword, readSecretFile } from "./password_io.ts";
+import { print } from "./print_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { type NewSubscriber, StoreError } from "./subscriber.ts";
 
@@ -45,39 +48,32 @@ function namedUser(text: string): Identity {
   return user;
 }
 
-/** Output in large pieces: 100,000 lines one by one would take longer than the query. */
-function print(lines: Iterable<string>): void {
-  const encoder = new TextEncoder();
-  const write = (text: string) => {
-    const bytes = encoder.encode(text);
-    for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
-  };
-  let text = "";
-  for (const line of lines) {
-    text += line + "\n";
-    if (text.length > 1 << 16) {
-      write(text);
-      text = "";
-    }
+/** The file to be imported. It is opened before anything is done to the database. */
+async function openCsv(path: string): Promise<Deno.FsFile> {
+  let file: Deno.FsFile | undefined;
+  try {
+    file = await Deno.open(path);
+    if ((await file.stat()).isDirectory) throw new Error("it is a directory");
+    return file;
+  } catch (error) {
+    file?.close();
+    throw new StoreError(`cannot read ${path}: ${firstLine(error)}`);
   }
-  write(text);
 }
 
 async function importFile(
   store: SqliteStore,
   hasher: DigestHasher,
-  file: string,
-  flags: { replace: boolean; store_plain: boolean },
+  file: { readonly name: string; readonly readable: ReadableStream<Uint8Array> },
+  flags: { readonly replace: boolean; readonly store_plain: boolean },
+  signal: AbortSignal,
 ): Promise<number> {
-  let opened: Deno.FsFile;
-  try {
-    opened = await Deno.open(file);
-  } catch (error) {
-    throw new StoreError(`cannot read ${file}: ${error instanceof Error ? error.message : error}`);
-  }
   let line = 0;
+  // So that a file that gives no bytes, such as a pipe, can be interrupted too.
+  const bytes = file.readable.pipeThrough(new TransformStream<Uint8Array, Uint8Array>(), { signal });
   async function* rows(): AsyncIterable<NewSubscriber> {
-    for await (const user of readCsvUsers(file, opened.readable)) {
+    for await (const user of readCsvUsers(file.name, bytes)) {
+      signal.throwIfAborted();
       line = user.line;
       yield subscriber(hasher, user, user.password, flags.store_plain);
     }
@@ -85,9 +81,28 @@ async function importFile(
   try {
     return await store.write(rows(), flags.replace);
   } catch (error) {
-    if (error instanceof StoreError && line > 0) throw new CsvRowError(`${file}:${line}: ${error.message}`);
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof StoreError && line > 0) {
+      throw new CsvRowError(`${file.name}:${line}: ${error.message}`);
+    }
     throw error;
   }
+}
+
+/** Opens the database; one that is new is taken away again when what was to be done with it fails. */
+async function withStore(
+  path: string,
+  create: boolean,
+  work: (store: SqliteStore) => unknown,
+): Promise<void> {
+  const store = new SqliteStore(path, { create });
+  try {
+    await work(store);
+  } catch (error) {
+    await store.discard();
+    throw error;
+  }
+  await store.close();
 }
 
 /**
@@ -123,32 +138,38 @@ export async function users(args: readonly string[], warn: (line: string) => voi
         : readSecretFile("--password_file", values.password_file))
     : "";
   if (command === "add" && password === "") throw new UsageError("the password is empty");
+  using csv = command === "import" ? await openCsv(rest[0]) : undefined;
   const { backend, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) warn(warning);
   const hasher = new DigestHasher(backend);
-  const store = new SqliteStore(path);
-  try {
-    switch (command) {
-      case "add":
-        await store.write([subscriber(hasher, user!, password, values.store_plain)], values.replace);
-        return 0;
-      case "import": {
-        const count = await importFile(store, hasher, rest[0], values);
-        warn(`${count} users imported into ${store.name}`);
-        return 0;
-      }
-      case "remove":
-        if (store.remove(user!)) return 0;
-        throw new StoreError(`${rest[0]} is not in ${store.name}`);
-      default: {
-        const format = values.json
-          ? (row: Identity) => JSON.stringify({ username: row.username, domain: row.realm })
-          : (row: Identity) => `${row.username}@${row.realm}`;
-        print(Iterator.from(store.list(values.realm)).map(format));
-        return 0;
-      }
+  switch (command) {
+    case "add":
+      await withStore(
+        path,
+        true,
+        (store) => store.write([subscriber(hasher, user!, password, values.store_plain)], values.replace),
+      );
+      return 0;
+    case "import":
+      await interruptible((signal) =>
+        withStore(path, true, async (store) => {
+          const file = { name: rest[0], readable: csv!.readable };
+          const count = await importFile(store, hasher, file, values, signal);
+          warn(`${count} users imported into ${store.name}`);
+        })
+      );
+      return 0;
+    case "remove":
+      await withStore(path, false, (store) => {
+        if (!store.remove(user!)) throw new StoreError(`${rest[0]} is not in ${store.name}`);
+      });
+      return 0;
+    default: {
+      const format = values.json
+        ? (row: Identity) => JSON.stringify({ username: row.username, domain: row.realm })
+        : (row: Identity) => `${row.username}@${row.realm}`;
+      await withStore(path, false, (store) => print(Iterator.from(store.list(values.realm)).map(format)));
+      return 0;
     }
-  } finally {
-    await store.close();
   }
 }

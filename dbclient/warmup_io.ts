@@ -1,6 +1,7 @@
 /** `dbclient warmup`: writes credentials ahead for one proxy, and says what is in such a file (docs/PROTOCOL.md §10). */
 import {
   deriveCredentials,
+  firstLine,
   formatHelp,
   type HashBackend,
   type KeyHolder,
@@ -13,10 +14,12 @@ import {
   utf8Length,
   writeWarmupFile,
 } from "../mod.ts";
+import { interruptible } from "./interrupt_io.ts";
 import { columnOf } from "./issuer.ts";
 import { hasControlCharacters } from "./names.ts";
 import { chooseServer, type DatabaseChoice, SERVER_FLAGS } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
+import { print } from "./print_io.ts";
 import { Progress } from "./progress_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { StoreError, type SubscriberAdmin, type SubscriberStore, usableHash } from "./subscriber.ts";
@@ -42,23 +45,13 @@ const NONCE_BYTES = 16;
 /** Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked, as in server_io.ts. */
 const SERIAL = 0;
 
-function reason(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0];
-}
-
 /** Opens a database that has to be there already. */
 async function openStore(database: DatabaseChoice, password: string): Promise<SubscriberStore> {
   if (database.kind === "mysql") {
     const { MysqlStore } = await import("./mysql_store_io.ts");
     return await MysqlStore.open({ ...database, password });
   }
-  try {
-    await Deno.stat(database.path);
-  } catch (error) {
-    const text = error instanceof Deno.errors.NotFound ? "no such file" : reason(error);
-    throw new StoreError(`database ${database.path}: ${text}`);
-  }
-  return new SqliteStore(database.path);
+  return new SqliteStore(database.path, { create: false });
 }
 
 /** Every user of some realms, numbered from 1. */
@@ -165,7 +158,7 @@ export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise
     return { users, bytes, unknown, unusable };
   } catch (error) {
     if (error instanceof StoreError || error instanceof UsageError) throw error;
-    throw new StoreError(`cannot write ${choice.out}: ${reason(error)}`);
+    throw new StoreError(`cannot write ${choice.out}: ${firstLine(error)}`);
   }
 }
 
@@ -235,7 +228,7 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       ownerOnly: !file.othersMayAccess,
     };
   } catch (error) {
-    const text = error instanceof Deno.errors.NotFound ? "no such file" : reason(error);
+    const text = error instanceof Deno.errors.NotFound ? "no such file" : firstLine(error);
     throw new StoreError(`warm-up file ${path}: ${text}`);
   }
 }
@@ -272,21 +265,19 @@ async function write(
   // Before the first row is read: a credential counts its life from here.
   const time = Date.now() / 1000;
   const store = await openStore(database, password);
-  const ended = new AbortController();
-  const end = () => ended.abort(new StoreError("interrupted: nothing was written"));
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, end);
   const progress = new Progress("warmup", "users", choice.named?.count);
   try {
-    const { users, bytes, unknown, unusable } = await writeWarmup(choice, {
-      store,
-      hashes: backend,
-      key,
-      values,
-      time,
-      signal: ended.signal,
-      onProgress: (done) => progress.show(done),
-    });
+    const { users, bytes, unknown, unusable } = await interruptible((signal) =>
+      writeWarmup(choice, {
+        store,
+        hashes: backend,
+        key,
+        values,
+        time,
+        signal,
+        onProgress: (done) => progress.show(done),
+      })
+    );
     progress.end();
     const left = [
       ...(unknown > 0 ? [`${unknown} unknown users left out`] : []),
@@ -301,7 +292,6 @@ async function write(
     warn([...parts, ...left].join(", "));
   } finally {
     progress.end();
-    for (const signal of signals) Deno.removeSignalListener(signal, end);
     await store.close();
   }
 }
@@ -316,7 +306,7 @@ async function write(
 export async function warmup(args: readonly string[], warn: (line: string) => void): Promise<number> {
   const { values, positional, given, help } = parseFlags(WARMUP_FLAGS, args, (name) => Deno.env.get(name));
   if (help) {
-    console.log(formatHelp(USAGE, WARMUP_FLAGS, NOTES));
+    print([formatHelp(USAGE, WARMUP_FLAGS, NOTES)]);
     return 0;
   }
   if (positional.length > 0) {
@@ -332,7 +322,7 @@ export async function warmup(args: readonly string[], warn: (line: string) => vo
   if (values.inspect === undefined) await write(values, given, key, warn);
   else {
     const found = await inspectWarmup(values.inspect, key, Date.now() / 1000);
-    console.log(values.json ? JSON.stringify(found) : inspectionLines(found));
+    print([values.json ? JSON.stringify(found) : inspectionLines(found)]);
   }
   return 0;
 }

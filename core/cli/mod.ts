@@ -1,4 +1,5 @@
 /** Command lines of the programs. */
+export * from "./first_line.ts";
 export * from "./flags.ts";
 export * from "./name_pattern.ts";
 export * from "./nearest.ts";
