@@ -5,7 +5,7 @@ import {
   authParam,
   type DigestChallenge,
   DigestHasher,
-  isMalformedDigest,
+  isMalformed,
   parseAuth,
   parseDigestChallenge,
 } from "../mod.ts";
@@ -44,7 +44,7 @@ function digestChallenges(text: string): DigestChallenge[] {
     .filter((value) => value.startsWith("Digest "))
     .map((value) => {
       const challenge = parseDigestChallenge(parseAuth(value));
-      if (isMalformedDigest(challenge)) throw new Error(`${challenge.field} ${challenge.problem}`);
+      if (isMalformed(challenge)) throw new Error(`${challenge.field} ${challenge.problem}`);
       return challenge;
     });
 }

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import {
   answerDigest,
   DigestHasher,
-  isMalformedDigest,
+  isMalformed,
   parseAuth,
   parseDigestChallenge,
   type Random,
@@ -84,7 +84,7 @@ function samples(harness: ProxyHarness): string[] {
   const [digest] = headers(challenged, "Proxy-Authenticate").map((value) =>
     parseDigestChallenge(parseAuth(value))
   );
-  if (isMalformedDigest(digest)) throw new Error("no Digest challenge");
+  if (isMalformed(digest)) throw new Error("no Digest challenge");
   const alice = { username: "alice", password: "secret" };
   const uri = "sip:bob@example.com";
   const value = answerDigest(new DigestHasher(backend), digest, alice, { method: "INVITE", uri }, "c", 1);

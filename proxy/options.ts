@@ -1,5 +1,5 @@
 /** The proxy's flags; each is a key of the TOML file (`--config`) too. Names of the original and of OpenSIPS where there are such. */
-import { type FlagTable, type FlagValues, HASH_CHOICES } from "../mod.ts";
+import { type FlagTable, type FlagValues, RUNTIME_FLAGS } from "../mod.ts";
 
 /** All flags of the proxy. */
 export const PROXY_FLAGS = {
@@ -218,27 +218,7 @@ export const PROXY_FLAGS = {
     unit: "s",
     help: "How long a called side may ring (Timer C)",
   },
-  hash: {
-    type: "choice",
-    choices: HASH_CHOICES,
-    default: "auto",
-    env: "PROXYCHAIN_HASH",
-    help: "Hash library",
-  },
-  io: {
-    type: "choice",
-    choices: ["auto", "batched", "deno"],
-    default: "auto",
-    help: "Datagrams by batches (Linux), or by Deno's sockets; auto takes batches where it can",
-  },
-  io_wait: {
-    type: "number",
-    default: 1,
-    min: 0,
-    max: 10,
-    unit: "ms",
-    help: "Under load, how long batched I/O waits for more datagrams; 0: not at all",
-  },
+  ...RUNTIME_FLAGS,
   stats_file: {
     type: "text",
     value: "FILE",

@@ -15,7 +15,6 @@ import {
   type HashBackend,
   HeaderId,
   isMalformed,
-  isMalformedDigest,
   MAX_CHALLENGES_PER_REQUEST,
   parseAuthAt,
   parseDigestChallenge,
@@ -176,7 +175,7 @@ export class Authenticator {
         if (!isMalformed(parsed)) pc.push(parsed);
       } else if (header.scheme.toLowerCase() === "digest") {
         const parsed = parseDigestChallenge(header);
-        if (!isMalformedDigest(parsed)) digest.push(parsed);
+        if (!isMalformed(parsed)) digest.push(parsed);
       }
     }
     this.#challenged.add(message.cseqMethod);

@@ -2,9 +2,9 @@
 import {
   type FlagTable,
   formatAddress,
-  HASH_CHOICES,
   parseFlags,
   parseHostPort,
+  RUNTIME_FLAGS,
   UsageError,
 } from "../mod.ts";
 import { SCENARIOS } from "./builtin.ts";
@@ -110,27 +110,7 @@ export const FLAGS = {
   nostdin: { type: "boolean", help: "Accepted for SIPp's sake: standard input is never read" },
   quiet: { type: "boolean", help: "No progress line" },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
-  hash: {
-    type: "choice",
-    choices: HASH_CHOICES,
-    default: "auto",
-    env: "PROXYCHAIN_HASH",
-    help: "Hash backend",
-  },
-  io: {
-    type: "choice",
-    choices: ["auto", "batched", "deno"],
-    default: "auto",
-    help: "Datagrams by batches (Linux), or by Deno's sockets; auto takes batches where it can",
-  },
-  io_wait: {
-    type: "number",
-    default: 1,
-    min: 0,
-    max: 10,
-    unit: "ms",
-    help: "Under load, how long batched I/O waits for more datagrams; 0: not at all",
-  },
+  ...RUNTIME_FLAGS,
 } as const satisfies FlagTable;
 
 /** First line of `--help`. */

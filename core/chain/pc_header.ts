@@ -5,18 +5,12 @@
  */
 import { CHAIN_ALGORITHMS, type ChainAlgorithm } from "../hash/chain_hash.ts";
 import { fromHex, toHex } from "../hash/hex.ts";
+import { AuthFault, AuthFields, type MalformedAuth, parseFields } from "../sip/auth_fields.ts";
 import { type AuthHeader, quote } from "../sip/auth_params.ts";
 import { MAX_CHAIN, MIN_CHAIN, NONCE_BYTES, OPAQUE_BYTES, PC_SCHEME } from "./constants.ts";
 
 /** Digest length of each algorithm in bytes: L of docs/PROTOCOL.md §2. */
 const DIGEST_BYTES: Readonly<Record<ChainAlgorithm, number>> = { "MD5": 16, "SHA-1": 20, "SHA-256": 32 };
-
-/** A header that breaks the scheme: "`field` `problem`" reads as a reason. */
-export interface MalformedPc {
-  /** The parameter at fault, "" when the list itself is broken before any name. */
-  readonly field: string;
-  readonly problem: string;
-}
 
 /** A `PC` answer: Proxy-Authorization or Authorization. */
 export interface PcAnswer {
@@ -58,78 +52,38 @@ export interface PcInfo {
   readonly next?: { readonly nonce: string; readonly chain: number };
 }
 
-/** Thrown inside this file only, to leave a parser at the first fault. */
-class Fault extends Error {
-  constructor(readonly field: string, readonly problem: string) {
-    super(`${field}: ${problem}`);
-  }
-}
-
 const DECIMAL = /^(0|[1-9][0-9]{0,4})$/;
 
-/** The parameters of one header value, each taken at most once. */
-class Fields {
-  readonly #values = new Map<string, string>();
-
-  constructor(header: AuthHeader, names: ReadonlySet<string>) {
-    for (const [name, value] of header.params) {
-      if (!names.has(name)) continue;
-      if (this.#values.has(name)) throw new Fault(name, "stands twice");
-      this.#values.set(name, value);
-    }
-    if (header.error !== undefined) {
-      const { field, text } = header.error;
-      throw new Fault(field, field === "" ? text : text.slice(field.length + 1));
-    }
-  }
-
-  has(name: string): boolean {
-    return this.#values.has(name);
-  }
-
-  text(name: string): string {
-    const value = this.#values.get(name);
-    if (value === undefined) throw new Fault(name, "is missing");
+/** The parameters of one PC value. */
+class Fields extends AuthFields {
+  override text(name: string): string {
+    const value = super.text(name);
     // deno-lint-ignore no-control-regex
-    if (/[\x00-\x1f\x7f]/.test(value)) throw new Fault(name, "has a control character");
+    if (/[\x00-\x1f\x7f]/.test(value)) throw new AuthFault(name, "has a control character");
     return value;
   }
 
   hex(name: string, bytes: number): string {
     const value = this.text(name);
-    if (value.length !== bytes * 2) throw new Fault(name, `is not ${bytes * 2} hexadecimal digits`);
-    if (!/^[0-9a-fA-F]+$/.test(value)) throw new Fault(name, "is not hexadecimal");
+    if (value.length !== bytes * 2) throw new AuthFault(name, `is not ${bytes * 2} hexadecimal digits`);
+    if (!/^[0-9a-fA-F]+$/.test(value)) throw new AuthFault(name, "is not hexadecimal");
     return value.toLowerCase();
   }
 
   number(name: string, min: number, max: number): number {
     const value = this.text(name);
-    if (!DECIMAL.test(value)) throw new Fault(name, "is not a canonical decimal number");
+    if (!DECIMAL.test(value)) throw new AuthFault(name, "is not a canonical decimal number");
     const number = Number(value);
-    if (number < min || number > max) throw new Fault(name, `is not within ${min} … ${max}`);
+    if (number < min || number > max) throw new AuthFault(name, `is not within ${min} … ${max}`);
     return number;
   }
 
   algorithm(): ChainAlgorithm {
     const value = this.text("algorithm");
     const found = CHAIN_ALGORITHMS.find((name) => name === value);
-    if (found === undefined) throw new Fault("algorithm", "is unknown");
+    if (found === undefined) throw new AuthFault("algorithm", "is unknown");
     return found;
   }
-}
-
-function attempt<T>(parse: () => T): T | MalformedPc {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof Fault) return { field: error.field, problem: error.problem };
-    throw error;
-  }
-}
-
-/** Whether a parser's result is a complaint. */
-export function isMalformed<T extends object>(result: T | MalformedPc): result is MalformedPc {
-  return "problem" in result;
 }
 
 const ANSWER_FIELDS = new Set([
@@ -167,19 +121,19 @@ const ANSWER_FIELDS = new Set([
  * assertEquals(broken, { field: "seq", problem: "is not a canonical decimal number" });
  * ```
  */
-export function parsePcAnswer(header: AuthHeader, offeredQop?: "auth-int"): PcAnswer | MalformedPc {
-  return attempt(() => {
+export function parsePcAnswer(header: AuthHeader, offeredQop?: "auth-int"): PcAnswer | MalformedAuth {
+  return parseFields(() => {
     const fields = new Fields(header, ANSWER_FIELDS);
     const algorithm = fields.algorithm();
     const none = fields.text("seq") === "none";
-    if (none && fields.has("token")) throw new Fault("token", "must be absent with seq=none");
+    if (none && fields.has("token")) throw new AuthFault("token", "must be absent with seq=none");
     let qop: "auth-int" | undefined;
     if (fields.has("qop")) {
       if (offeredQop === undefined || fields.text("qop") !== offeredQop) {
-        throw new Fault("qop", "was not offered");
+        throw new AuthFault("qop", "was not offered");
       }
       qop = offeredQop;
-    } else if (offeredQop !== undefined) throw new Fault("qop", "is missing");
+    } else if (offeredQop !== undefined) throw new AuthFault("qop", "is missing");
     return {
       username: fields.text("username"),
       realm: fields.text("realm"),
@@ -211,8 +165,8 @@ const CHALLENGE_FIELDS = new Set([
  * Reads a `PC` challenge, docs/PROTOCOL.md §4. `seq` without `auth`, or the other way round, is no guide: an agent
  * believes the one only with the other, so both are ignored.
  */
-export function parsePcChallenge(header: AuthHeader): PcChallenge | MalformedPc {
-  return attempt(() => {
+export function parsePcChallenge(header: AuthHeader): PcChallenge | MalformedAuth {
+  return parseFields(() => {
     const fields = new Fields(header, CHALLENGE_FIELDS);
     const algorithm = fields.algorithm();
     const chain = fields.number("chain", MIN_CHAIN, MAX_CHAIN);
@@ -241,11 +195,11 @@ export function parsePcChallenge(header: AuthHeader): PcChallenge | MalformedPc 
 const INFO_FIELDS = new Set(["realm", "nonce", "seq", "rspauth", "nextnonce", "chain"]);
 
 /** Reads a `PC` confirmation, docs/PROTOCOL.md §7. The caller knows the algorithm by the nonce. */
-export function parsePcInfo(header: AuthHeader): PcInfo | MalformedPc {
-  return attempt(() => {
+export function parsePcInfo(header: AuthHeader): PcInfo | MalformedAuth {
+  return parseFields(() => {
     const fields = new Fields(header, INFO_FIELDS);
     const rspauth = fields.text("rspauth").length / 2;
-    if (!Object.values(DIGEST_BYTES).includes(rspauth)) throw new Fault("rspauth", "has a wrong length");
+    if (!Object.values(DIGEST_BYTES).includes(rspauth)) throw new AuthFault("rspauth", "has a wrong length");
     const announces = fields.has("nextnonce") || fields.has("chain");
     return {
       realm: fields.text("realm"),

@@ -1,8 +1,8 @@
+import { isMalformed } from "../sip/auth_fields.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type ChainAlgorithm } from "../hash/chain_hash.ts";
 import { parseAuth, parseAuthAt } from "../sip/auth_params.ts";
 import {
-  isMalformed,
   parsePcAnswer,
   parsePcChallenge,
   parsePcInfo,

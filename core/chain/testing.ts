@@ -1,4 +1,5 @@
 /** What the tests of this folder share: accounts, credentials, answers, and a proxy reduced to what an agent sees. */
+import { isMalformed, type MalformedAuth } from "../sip/auth_fields.ts";
 import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
 import { toHex } from "../hash/hex.ts";
 import { loadHashBackend } from "../hash/select.ts";
@@ -8,8 +9,6 @@ import type { AgentAccount } from "./agent_types.ts";
 import { chainSeed, type Credential, deriveCredential, ha1, ha1Algorithm } from "./derive.ts";
 import { renewMac, responseMac } from "./mac.ts";
 import {
-  isMalformed,
-  type MalformedPc,
   parsePcAnswer,
   parsePcChallenge,
   parsePcInfo,
@@ -88,7 +87,7 @@ export class IssuedChain {
 }
 
 /** The value, or an error that names the field at fault. */
-export function wellFormed<T extends object>(result: T | MalformedPc): T {
+export function wellFormed<T extends object>(result: T | MalformedAuth): T {
   if (isMalformed(result)) throw new Error(`malformed: ${result.field} ${result.problem}`);
   return result;
 }

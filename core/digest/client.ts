@@ -1,11 +1,7 @@
 /** The answering side of Digest. */
+import { isMalformed, type MalformedAuth } from "../sip/auth_fields.ts";
 import { DIGEST_ALGORITHMS, type DigestAlgorithm, type DigestHasher } from "./algorithms.ts";
-import {
-  type DigestChallenge,
-  isMalformedDigest,
-  type MalformedDigest,
-  writeDigestAnswer,
-} from "./digest_header.ts";
+import { type DigestChallenge, writeDigestAnswer } from "./digest_header.ts";
 import { digestHa1, digestResponse, digestUserHash } from "./response.ts";
 
 /** A user's secret: the password, or the HA1 of some algorithms. */
@@ -43,7 +39,7 @@ function canAnswer(credentials: DigestCredentials, algorithm: DigestAlgorithm): 
  * @returns undefined if there is none
  */
 export function selectDigest(
-  challenges: readonly (DigestChallenge | MalformedDigest)[],
+  challenges: readonly (DigestChallenge | MalformedAuth)[],
   options: {
     readonly realm?: string;
     readonly weakest?: DigestAlgorithm;
@@ -54,7 +50,7 @@ export function selectDigest(
   let best: DigestChallenge | undefined;
   let strength = DIGEST_ALGORITHMS.indexOf(weakest) - 1;
   for (const challenge of challenges) {
-    if (isMalformedDigest(challenge) || (realm !== undefined && challenge.realm !== realm)) continue;
+    if (isMalformed(challenge) || (realm !== undefined && challenge.realm !== realm)) continue;
     if (credentials !== undefined && !canAnswer(credentials, challenge.algorithm)) continue;
     const its = DIGEST_ALGORITHMS.indexOf(challenge.algorithm);
     if (its <= strength) continue;

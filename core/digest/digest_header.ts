@@ -3,6 +3,7 @@
  * (Authorization, Proxy-Authorization: §3.4) with the SIP rules of RFC 3261 §22.4 and RFC 8760 §2. Parsed fields are
  * values: quotes and quoted-pairs are gone. Parameters that are not known are ignored.
  */
+import { AuthFault, AuthFields, type MalformedAuth, parseFields } from "../sip/auth_fields.ts";
 import { isHex } from "../hash/hex.ts";
 import { type AuthHeader, quote } from "../sip/auth_params.ts";
 import { DIGEST_ALGORITHMS, type DigestAlgorithm, RESPONSE_DIGITS } from "./algorithms.ts";
@@ -10,13 +11,6 @@ import type { DigestQop } from "./response.ts";
 
 /** `auth-scheme`, compared without regard to case. */
 export const DIGEST_SCHEME = "Digest";
-
-/** A header that breaks the scheme: "`field` `problem`" reads as a reason. */
-export interface MalformedDigest {
-  /** The parameter at fault, "" when the list itself is broken before any name. */
-  readonly field: string;
-  readonly problem: string;
-}
 
 /** A Digest answer: the value of an Authorization or Proxy-Authorization header. */
 export interface DigestAuthorization {
@@ -54,66 +48,39 @@ export interface DigestChallenge {
   readonly userhash?: boolean;
 }
 
-/** Thrown inside this file only, to leave a parser at the first fault. */
-class Fault extends Error {
-  constructor(readonly field: string, readonly problem: string) {
-    super(`${field}: ${problem}`);
-  }
-}
-
-/** The parameters of one header value, each taken at most once. */
-class Fields {
-  readonly #values = new Map<string, string>();
-
+/** The parameters of one Digest value. */
+class Fields extends AuthFields {
   constructor(header: AuthHeader, names: ReadonlySet<string>) {
-    if (!isDigest(header)) throw new Fault("scheme", "is not Digest");
-    for (const [name, value] of header.params) {
-      if (!names.has(name)) continue;
-      if (this.#values.has(name)) throw new Fault(name, "stands twice");
-      this.#values.set(name, value);
-    }
-    if (header.error !== undefined) {
-      const { field, text } = header.error;
-      throw new Fault(field, field === "" ? text : text.slice(field.length + 1));
-    }
-  }
-
-  optional(name: string): string | undefined {
-    return this.#values.get(name);
-  }
-
-  text(name: string): string {
-    const value = this.#values.get(name);
-    if (value === undefined) throw new Fault(name, "is missing");
-    return value;
+    if (!isDigest(header)) throw new AuthFault("scheme", "is not Digest");
+    super(header, names);
   }
 
   notEmpty(name: string): string {
     const value = this.text(name);
-    if (value === "") throw new Fault(name, "is empty");
+    if (value === "") throw new AuthFault(name, "is empty");
     return value;
   }
 
   flag(name: string): boolean {
-    return this.#values.get(name)?.toLowerCase() === "true";
+    return this.optional(name)?.toLowerCase() === "true";
   }
 
   algorithm(): DigestAlgorithm {
-    const wanted = (this.#values.get("algorithm") ?? "MD5").toUpperCase();
+    const wanted = (this.optional("algorithm") ?? "MD5").toUpperCase();
     const found = DIGEST_ALGORITHMS.find((name) => name === wanted);
-    if (found === undefined) throw new Fault("algorithm", "is unknown");
+    if (found === undefined) throw new AuthFault("algorithm", "is unknown");
     return found;
   }
 
   protection(): DigestAuthorization["protection"] {
-    const written = this.#values.get("qop");
+    const written = this.optional("qop");
     if (written === undefined) return undefined;
     const qop = knownQop(written);
-    if (qop === undefined) throw new Fault("qop", "is unknown");
+    if (qop === undefined) throw new AuthFault("qop", "is unknown");
     const nc = this.text("nc");
-    if (!isHex(nc, 4)) throw new Fault("nc", "is not 8 hexadecimal digits");
+    if (!isHex(nc, 4)) throw new AuthFault("nc", "is not 8 hexadecimal digits");
     const count = parseInt(nc, 16);
-    if (count === 0) throw new Fault("nc", "is zero");
+    if (count === 0) throw new AuthFault("nc", "is zero");
     return { qop, nc, count, cnonce: this.notEmpty("cnonce") };
   }
 }
@@ -123,23 +90,9 @@ function knownQop(text: string): DigestQop | undefined {
   return qop === "auth" || qop === "auth-int" ? qop : undefined;
 }
 
-function attempt<T>(parse: () => T): T | MalformedDigest {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof Fault) return { field: error.field, problem: error.problem };
-    throw error;
-  }
-}
-
 /** Whether a header value is of this scheme. */
 export function isDigest(header: AuthHeader): boolean {
   return header.scheme.toLowerCase() === "digest";
-}
-
-/** Whether a parser's result is a complaint. */
-export function isMalformedDigest<T extends object>(result: T | MalformedDigest): result is MalformedDigest {
-  return "problem" in result;
 }
 
 const ANSWER_FIELDS: ReadonlySet<string> = new Set([
@@ -163,16 +116,16 @@ const ANSWER_FIELDS: ReadonlySet<string> = new Set([
  * @returns the answer, or the field at fault: missing, repeated, unknown, or of a wrong form
  * @example
  * ```ts
- * import { isMalformedDigest, parseAuth, parseDigestAnswer } from "../../mod.ts";
+ * import { isMalformedAuth, parseAuth, parseDigestAnswer } from "../../mod.ts";
  * import { assert, assertEquals } from "@std/assert";
  *
  * const answer = parseDigestAnswer(parseAuth('Digest username="alice", realm="example.com"'));
- * assert(isMalformedDigest(answer));
+ * assert(isMalformedAuth(answer));
  * assertEquals(`${answer.field} ${answer.problem}`, "nonce is missing");
  * ```
  */
-export function parseDigestAnswer(header: AuthHeader): DigestAuthorization | MalformedDigest {
-  return attempt(() => {
+export function parseDigestAnswer(header: AuthHeader): DigestAuthorization | MalformedAuth {
+  return parseFields(() => {
     const fields = new Fields(header, ANSWER_FIELDS);
     const answer = {
       username: fields.notEmpty("username"),
@@ -187,7 +140,7 @@ export function parseDigestAnswer(header: AuthHeader): DigestAuthorization | Mal
     };
     const digits = RESPONSE_DIGITS[answer.algorithm];
     if (!isHex(answer.response, digits / 2)) {
-      throw new Fault("response", `is not ${digits} hexadecimal digits`);
+      throw new AuthFault("response", `is not ${digits} hexadecimal digits`);
     }
     return answer;
   });
@@ -207,14 +160,14 @@ const CHALLENGE_FIELDS: ReadonlySet<string> = new Set([
  * Reads a Digest challenge, RFC 7616 §3.3. One with an unknown algorithm comes back as malformed: a client ignores
  * it (§3.3, "algorithm") and looks at the other challenges.
  */
-export function parseDigestChallenge(header: AuthHeader): DigestChallenge | MalformedDigest {
-  return attempt(() => {
+export function parseDigestChallenge(header: AuthHeader): DigestChallenge | MalformedAuth {
+  return parseFields(() => {
     const fields = new Fields(header, CHALLENGE_FIELDS);
     const offered = fields.optional("qop");
     const qops = offered === undefined
       ? []
       : offered.split(",").map(knownQop).filter((qop) => qop !== undefined);
-    if (offered !== undefined && qops.length === 0) throw new Fault("qop", "is unknown");
+    if (offered !== undefined && qops.length === 0) throw new AuthFault("qop", "is unknown");
     return {
       realm: fields.text("realm"),
       nonce: fields.notEmpty("nonce"),

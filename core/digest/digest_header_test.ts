@@ -1,8 +1,8 @@
+import { isMalformed } from "../sip/auth_fields.ts";
 import { assert, assertEquals } from "@std/assert";
 import { seededRandom } from "../random.ts";
 import { parseAuth } from "../sip/auth_params.ts";
 import {
-  isMalformedDigest,
   parseDigestAnswer,
   parseDigestChallenge,
   writeDigestAnswer,
@@ -34,7 +34,7 @@ function answerWith(name = "", written?: string): string {
 
 function faultOf(text: string): string {
   const result = parseDigestAnswer(parseAuth(text));
-  assert(isMalformedDigest(result), text);
+  assert(isMalformed(result), text);
   return `${result.field} ${result.problem}`;
 }
 
@@ -51,7 +51,7 @@ Deno.test("an answer is read and written", () => {
     opaque: "o",
     protection: { qop: "auth", nc: "0000000a", count: 10, cnonce: "f00" },
   });
-  assert(!isMalformedDigest(answer));
+  assert(!isMalformed(answer));
   assertEquals(writeDigestAnswer(answer), answerWith());
 });
 
@@ -79,7 +79,7 @@ Deno.test("an answer may be spelled in other ways", () => {
 Deno.test("an answer of the old form has no qop", () => {
   const text = `Digest username="a", realm="r", nonce="n", uri="sip:r", response="${RESPONSE}"`;
   const answer = parseDigestAnswer(parseAuth(text));
-  assert(!isMalformedDigest(answer));
+  assert(!isMalformed(answer));
   assertEquals([answer.algorithm, answer.protection, answer.opaque], ["MD5", undefined, undefined]);
 });
 
@@ -122,7 +122,7 @@ Deno.test("a cut or altered answer is read or refused, and never throws", () => 
     const altered = text.slice(0, at) + String.fromCharCode(random.below(256)) +
       text.slice(at + random.below(3));
     const answer = parseDigestAnswer(parseAuth(altered));
-    if (isMalformedDigest(answer)) continue;
+    if (isMalformed(answer)) continue;
     assertEquals(parseDigestAnswer(parseAuth(writeDigestAnswer(answer))), answer, `seed ${seed}: ${altered}`);
   }
 });
@@ -131,7 +131,7 @@ Deno.test("a challenge is read and written", () => {
   const text =
     'Digest realm="example.com", nonce="abc", opaque="o\\"p", algorithm=SHA-256, qop="auth,auth-int", stale=true';
   const challenge = parseDigestChallenge(parseAuth(text));
-  assert(!isMalformedDigest(challenge));
+  assert(!isMalformed(challenge));
   assertEquals(challenge, {
     realm: "example.com",
     nonce: "abc",
@@ -143,7 +143,7 @@ Deno.test("a challenge is read and written", () => {
   });
   assertEquals(writeDigestChallenge(challenge), text);
   const old = parseDigestChallenge(parseAuth('Digest realm="r", nonce="n"'));
-  assert(!isMalformedDigest(old));
+  assert(!isMalformed(old));
   assertEquals([old.algorithm, old.qops, old.stale], ["MD5", [], false]);
   assertEquals(writeDigestChallenge(old), 'Digest realm="r", nonce="n", algorithm=MD5');
 });
@@ -159,11 +159,11 @@ Deno.test("what is wrong with a challenge is said with the field", () => {
   ] as const;
   for (const [text, expected] of faults) {
     const result = parseDigestChallenge(parseAuth(text));
-    assert(isMalformedDigest(result), text);
+    assert(isMalformed(result), text);
     assertEquals(`${result.field} ${result.problem}`, expected);
   }
   // A qop that is not known does not spoil one that is.
   const mixed = parseDigestChallenge(parseAuth('Digest realm="r", nonce="n", qop="token, auth-int ,auth"'));
-  assert(!isMalformedDigest(mixed));
+  assert(!isMalformed(mixed));
   assertEquals(mixed.qops, ["auth-int", "auth"]);
 });

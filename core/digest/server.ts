@@ -3,13 +3,13 @@
  * The check that needs HA1 lies between {@linkcode DigestServer.examine} and {@linkcode DigestServer.accept}, because
  * it is made elsewhere (docs/PROTOCOL.md §9, VERIFY) and takes time.
  */
+import { isMalformed } from "../sip/auth_fields.ts";
 import { type AuthHeader, authParam } from "../sip/auth_params.ts";
 import type { Random } from "../random.ts";
 import type { DigestAlgorithm } from "./algorithms.ts";
 import {
   type DigestAuthorization,
   isDigest,
-  isMalformedDigest,
   parseDigestAnswer,
   writeDigestChallenge,
 } from "./digest_header.ts";
@@ -121,9 +121,9 @@ export class DigestServer {
       const realm = authParam(header, "realm");
       if (realm !== undefined && realm !== this.realm) continue;
       const answer = parseDigestAnswer(header);
-      const fault = isMalformedDigest(answer) ? answer : this.#unasked(answer, requestUri);
+      const fault = isMalformed(answer) ? answer : this.#unasked(answer, requestUri);
       if (fault !== undefined) complaint ??= { verdict: "malformed", ...fault };
-      else if (!isMalformedDigest(answer)) return this.#weigh(answer, now);
+      else if (!isMalformed(answer)) return this.#weigh(answer, now);
     }
     return complaint ?? { verdict: "no_credentials" };
   }

@@ -1,15 +1,11 @@
+import { isMalformed } from "../sip/auth_fields.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { loadHashBackend } from "../hash/select.ts";
 import { seededRandom } from "../random.ts";
 import { type AuthHeader, parseAuth } from "../sip/auth_params.ts";
 import { DIGEST_ALGORITHMS, DigestHasher } from "./algorithms.ts";
 import { answerDigest, type DigestCredentials, type DigestRequest, selectDigest } from "./client.ts";
-import {
-  type DigestChallenge,
-  isMalformedDigest,
-  parseDigestAnswer,
-  parseDigestChallenge,
-} from "./digest_header.ts";
+import { type DigestChallenge, parseDigestAnswer, parseDigestChallenge } from "./digest_header.ts";
 import { DIGEST_VERDICTS } from "./digest_verdict.ts";
 import { DigestNonces } from "./nonce.ts";
 import { NonceUses } from "./nonce_uses.ts";
@@ -38,7 +34,7 @@ function newServer(options: Partial<DigestServerOptions> = {}): DigestServer {
 function challengesOf(server: DigestServer, now = 0): DigestChallenge[] {
   return server.challenges(now, random).map((text) => {
     const challenge = parseDigestChallenge(parseAuth(text));
-    assert(!isMalformedDigest(challenge));
+    assert(!isMalformed(challenge));
     return challenge;
   });
 }
@@ -180,7 +176,7 @@ Deno.test("the client takes the strongest challenge that it can answer", () => {
 Deno.test("the client prefers auth, and says what it lacks", () => {
   const [challenge] = challengesOf(newServer({ qops: ["auth-int", "auth"] }));
   const answer = parseDigestAnswer(answerTo(challenge));
-  assert(!isMalformedDigest(answer));
+  assert(!isMalformed(answer));
   assertEquals(answer.protection, { qop: "auth", nc: "00000001", count: 1, cnonce: "c0ffee" });
   assertThrows(() => answerTo(challenge, 1, INVITE, { username: "alice" }), TypeError, "no secret");
   assertThrows(() => answerTo(challenge, 0), RangeError, "nc 0");

@@ -9,3 +9,4 @@ export * from "./hmac_io.ts";
 export * from "./stream_writer_io.ts";
 export * from "./turn_io.ts";
 export * from "./warmup_file_io.ts";
+export * from "./runtime_flags.ts";

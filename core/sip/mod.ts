@@ -1,5 +1,6 @@
 /** SIP messages: reading, writing, framing, URIs. */
 export * from "./address.ts";
+export * from "./auth_fields.ts";
 export * from "./auth_params.ts";
 export * from "./byte_writer.ts";
 export * from "./forward.ts";
