@@ -1,5 +1,5 @@
 /** Passwords and keys from files and from the terminal. */
-import { parseLinkKey, UsageError } from "../mod.ts";
+import { firstLine, parseLinkKey, UsageError } from "../mod.ts";
 import type { DatabaseChoice } from "./options.ts";
 
 /** The first line of a file, without its line end. */
@@ -8,7 +8,7 @@ export function readSecretFile(flag: string, path: string): string {
   try {
     text = Deno.readTextFileSync(path);
   } catch (error) {
-    throw new UsageError(`${flag}: cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(`${flag}: cannot read ${path}: ${firstLine(error)}`);
   }
   const line = text.split(/\r?\n/, 1)[0];
   if (line === "") throw new UsageError(`${flag}: ${path} is empty`);
@@ -28,7 +28,7 @@ export function linkKey(keyFile: string | undefined): Uint8Array | undefined {
     return parseLinkKey(text);
   } catch (error) {
     const source = keyFile === undefined ? "environment variable PROXYCHAIN_KEY" : "--key_file";
-    throw new UsageError(`${source}: ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(`${source}: ${firstLine(error)}`);
   }
 }
 

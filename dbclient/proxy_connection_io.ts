@@ -1,5 +1,12 @@
 /** One proxy's connection: reads while there is room for the answers, writes in order. */
-import { type DbclientLink, type DbclientLinkEvent, type ErrorName, now, StreamWriter } from "../mod.ts";
+import {
+  type DbclientLink,
+  type DbclientLinkEvent,
+  type ErrorName,
+  firstLine,
+  now,
+  StreamWriter,
+} from "../mod.ts";
 
 /** Bytes that wait for a proxy that reads slowly; above this nothing more is read from it. */
 const MAX_QUEUED = 1 << 20;
@@ -102,7 +109,7 @@ export class ProxyConnection {
         }
       }
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = firstLine(error);
     }
     clearTimeout(this.#finishing);
     this.onEvents(this, this.link.lost(reason));

@@ -1,4 +1,5 @@
 /** The issuer secret of docs/PROTOCOL.md §8 in a file of its own. */
+import { firstLine } from "../mod.ts";
 import { StoreError } from "./subscriber.ts";
 
 const MIN_BYTES = 16;
@@ -15,7 +16,7 @@ export function issuerSecretFile(path: string, fresh: Uint8Array): Uint8Array {
     return fresh;
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) {
-      throw new StoreError(`cannot make ${path}: ${error instanceof Error ? error.message : error}`);
+      throw new StoreError(`cannot make ${path}: ${firstLine(error)}`);
     }
   }
   let text: string;
@@ -24,7 +25,7 @@ export function issuerSecretFile(path: string, fresh: Uint8Array): Uint8Array {
     text = Deno.readTextFileSync(path).trim();
     mode = Deno.statSync(path).mode;
   } catch (error) {
-    throw new StoreError(`cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+    throw new StoreError(`cannot read ${path}: ${firstLine(error)}`);
   }
   if (mode !== null && (mode & 0o077) !== 0) {
     throw new StoreError(`${path} may be read by others; it takes chmod 600`);

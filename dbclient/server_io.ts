@@ -3,6 +3,7 @@ import {
   DbclientLink,
   type DbclientLinkEvent,
   type DigestAnswer,
+  firstLine,
   type HashBackend,
   type Identity,
   inNextTurn,
@@ -104,7 +105,7 @@ export class DbclientServer {
       } catch (error) {
         if (this.#closing) return;
         // Such as too many open files: the next one may succeed when others have gone.
-        this.#options.log(`cannot accept a connection: ${error instanceof Error ? error.message : error}`);
+        this.#options.log(`cannot accept a connection: ${firstLine(error)}`);
         await new Promise((resolve) => setTimeout(resolve, TICK));
         continue;
       }

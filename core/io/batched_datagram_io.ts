@@ -1,5 +1,6 @@
 /** UDP in batches on Linux: many datagrams per system call (recvmmsg, sendmmsg), by FFI. */
 import { lookup } from "node:dns/promises";
+import { firstLine } from "../cli/first_line.ts";
 import { type Address, formatAddress } from "../sip/address.ts";
 import { ArrivalRate } from "./arrival_rate.ts";
 import { type DatagramSystem, hasLibc, LibcSocket, SystemError } from "./batched_libc_io.ts";
@@ -295,7 +296,7 @@ export async function openBatchedDatagramSocket(options: DatagramOptions): Promi
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof SystemError)) {
-    return (error instanceof Error ? error.message : String(error)).split("\n")[0];
+    return firstLine(error);
   }
   if (error.errno === Errno.EADDRINUSE) return OpenProblem.PORT_IN_USE;
   if (error.errno === Errno.EADDRNOTAVAIL || error.errno === Errno.EAFNOSUPPORT) {

@@ -1,5 +1,6 @@
 /** The proxy's connection to DBclient: kept alive over TCP by reconnecting (docs/PROTOCOL.md §9). */
 import type { Identity } from "../chain/derive.ts";
+import { firstLine } from "../cli/first_line.ts";
 import type { ChainAlgorithm } from "../hash/chain_hash.ts";
 import { utf8Length } from "../wire/bytes.ts";
 import { issueBatches, verifyBatches } from "../wire/batches.ts";
@@ -40,10 +41,6 @@ interface Session {
   readonly writer: StreamWriter;
   /** Why it ended: what was known first. */
   reason: string | undefined;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**
@@ -197,7 +194,7 @@ export class DbclientConnection {
         const stream = await this.#opening(connect(address));
         [opened, reason] = await this.#serve(stream, name);
       } catch (error) {
-        reason = textOf(error);
+        reason = firstLine(error);
       }
       if (this.#closed) return;
       this.#say(false, `${name}: ${reason}`);
@@ -235,7 +232,7 @@ export class DbclientConnection {
       serial: this.#serial,
     }, now());
     const writer = new StreamWriter(stream, {
-      onError: (error) => this.#drop(session, textOf(error)),
+      onError: (error) => this.#drop(session, firstLine(error)),
     });
     const session: Session = { link, stream, writer, reason: undefined };
     this.#session = session;
@@ -260,7 +257,7 @@ export class DbclientConnection {
         this.#wake?.();
       }
     } catch (error) {
-      session.reason ??= textOf(error);
+      session.reason ??= firstLine(error);
     }
     this.#drop(session, "the connection was closed");
     return [opened, session.reason!];

@@ -1,4 +1,5 @@
 /** UDP over Deno's own sockets (`Deno.listenDatagram`): works wherever Deno does, one system call per datagram. */
+import { firstLine } from "../cli/first_line.ts";
 import { type Address, formatAddress } from "../sip/address.ts";
 import { AddressTable, type NetAddress } from "./address_table.ts";
 import {
@@ -172,5 +173,5 @@ function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.AddrNotAvailable) return OpenProblem.NO_SUCH_ADDRESS;
   if (error instanceof Deno.errors.NotCapable) return OpenProblem.NET_NOT_ALLOWED;
   if (error instanceof Deno.errors.PermissionDenied) return OpenProblem.PORT_NOT_ALLOWED;
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
+  return firstLine(error);
 }
