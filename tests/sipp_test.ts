@@ -2,34 +2,14 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { freePort, inTempDir, run, Running } from "../proxy/test_process.ts";
 import { uac } from "../uac/test_process.ts";
+import { ignore, present, sipp as startSipp, why } from "../uac/test_sipp.ts";
 
 const CALLS = 100;
 const SCENARIOS = new URL("./sipp/", import.meta.url).pathname;
 
-async function hasSipp(): Promise<boolean> {
-  try {
-    // The exit code of sipp -v is 99.
-    await new Deno.Command("sipp", { args: ["-v"], stdout: "null", stderr: "null" }).output();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const present = await hasSipp();
-/** In CI a missing SIPp is a failure, not a skipped test. */
-const ignore = !present && Deno.env.get("CI") !== "true";
-const why = ignore ? " (skipped: sipp is not installed)" : "";
-
+/** Its media port is its own: several of them run at once. */
 function sipp(dir: string, ...args: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command("sipp", {
-    args: [...args, "-i", "127.0.0.1", "-nostdin", "-mp", String(freePort())],
-    cwd: dir,
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    env: { TERM: "dumb" },
-  }).spawn();
+  return startSipp([...args, "-mp", String(freePort())], dir);
 }
 
 /** What SIPp counted, from its statistics file. */

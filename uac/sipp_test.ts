@@ -1,40 +1,8 @@
 /** Against real SIPp, in both roles. Skipped where there is none, except in CI. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { freePort } from "../proxy/test_process.ts";
 import { startUac, uac } from "./test_process.ts";
-
-async function hasSipp(): Promise<boolean> {
-  try {
-    // SIPp's exit code for -v is 99.
-    await new Deno.Command("sipp", { args: ["-v"], stdout: "null", stderr: "null" }).output();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const present = await hasSipp();
-const required = Deno.env.get("CI") === "true";
-const ignore = !present && !required;
-const why = ignore ? " (skipped: sipp is not installed)" : "";
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-  const { port } = socket.addr as Deno.NetAddr;
-  socket.close();
-  return port;
-}
-
-function sipp(args: readonly string[], cwd: string): Deno.ChildProcess {
-  return new Deno.Command("sipp", {
-    args: [...args, "-i", "127.0.0.1", "-nostdin"],
-    cwd,
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    env: { TERM: "dumb" },
-  }).spawn();
-}
+import { ignore, sipp, why } from "./test_sipp.ts";
 
 Deno.test({
   name: `our uac calls sipp -sn uas${why}`,
