@@ -1,6 +1,6 @@
 /**
  * Which MySQL driver: mysql2 against mariadb, on a private MariaDB with 100,000 subscribers
- * (docs/decisions/0003-mysql-driver.md). Run: deno run -A bench/mysql_driver_bench.ts
+ * (docs/decisions/mysql_driver.md). Run: deno run -A bench/mysql_driver_bench.ts
  */
 import mariadb from "mariadb";
 import process from "node:process";

@@ -1,6 +1,6 @@
 /**
  * The `subscriber` table of a MySQL or MariaDB database, read only (docs/PROTOCOL.md §10). The driver is mariadb:
- * docs/decisions/0003-mysql-driver.md.
+ * docs/decisions/mysql_driver.md.
  */
 import mariadb, { type Connection, type ConnectionConfig } from "mariadb";
 import type { Identity } from "../mod.ts";
