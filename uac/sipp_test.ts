@@ -1,8 +1,7 @@
 /** Against real SIPp, in both roles. Skipped where there is none, except in CI. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { freePort } from "../proxy/test_process.ts";
 import { startUac, uac } from "./test_process.ts";
-import { ignore, sipp, why } from "./test_sipp.ts";
+import { freePort, ignore, sipp, why } from "./test_sipp.ts";
 
 Deno.test({
   name: `our uac calls sipp -sn uas${why}`,

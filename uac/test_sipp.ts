@@ -28,3 +28,11 @@ export function sipp(args: readonly string[], cwd: string): Deno.ChildProcess {
     env: { TERM: "dumb" },
   }).spawn();
 }
+
+/** A UDP port that was free a moment ago. */
+export function freePort(): number {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  const { port } = socket.addr as Deno.NetAddr;
+  socket.close();
+  return port;
+}
