@@ -176,8 +176,10 @@ Deno.test("what was recorded at one proxy is refused by another with the same fi
     let challenged: string;
     {
       await using first = await ProxyProcess.start(called.port, load(file));
-      await phone.send(caller.request("INVITE", parts(phone, "three")), first.port);
+      const invite = caller.request("INVITE", parts(phone, "three"));
+      await phone.send(invite, first.port);
       challenged = await phone.receive();
+      await phone.send(ackOf(invite, challenged), first.port);
       recorded = caller.again(challenged, "INVITE", parts(phone, "three"));
       await phone.send(recorded, first.port);
       assertMatch(firstLine(await called.receive()), /^INVITE /);
