@@ -116,11 +116,11 @@ const ANSWER_FIELDS: ReadonlySet<string> = new Set([
  * @returns the answer, or the field at fault: missing, repeated, unknown, or of a wrong form
  * @example
  * ```ts
- * import { isMalformedAuth, parseAuth, parseDigestAnswer } from "../../mod.ts";
+ * import { isMalformed, parseAuth, parseDigestAnswer } from "../../mod.ts";
  * import { assert, assertEquals } from "@std/assert";
  *
  * const answer = parseDigestAnswer(parseAuth('Digest username="alice", realm="example.com"'));
- * assert(isMalformedAuth(answer));
+ * assert(isMalformed(answer));
  * assertEquals(`${answer.field} ${answer.problem}`, "nonce is missing");
  * ```
  */
