@@ -88,7 +88,7 @@ for (const algorithm of CHAIN_ALGORITHMS) {
     fn: () => void acceptedMac(hash, key, OPAQUE, 9, request, next),
   });
 
-  const newCredential = () => new LiveCredential(hash, credential, 0, LIFE_MS);
+  const newCredential = () => LiveCredential.issued(hash, credential, 0, LIFE_MS);
   const live = newCredential();
   const challenge = { ...account, algorithm, nonce: live.nonceHex, chain: 10, opaque: OPAQUE };
   const guide = { seq: live.index - 1, auth: live.challengeAuth(OPAQUE, challenged) };

@@ -169,12 +169,12 @@ export class AuthServer {
     }
     if (live.length === 0) return { accepted: false as const, challenge: "" };
     if (!live[0].canOffer(now)) this.#live.set(user, live = [this.#issue(user, now), live[0]]);
-    const { credential, nonceHex, index } = live[0];
+    const { algorithm, nonceHex, n, index } = live[0];
     const challenge = writePcChallenge({
       realm,
-      algorithm: credential.algorithm,
+      algorithm,
       nonce: nonceHex,
-      chain: credential.n,
+      chain: n,
       opaque: this.#opaque,
       ...(guided ? { guide: { seq: index - 1, auth: live[0].challengeAuth(this.#opaque, request) } } : {}),
     });
@@ -187,7 +187,7 @@ export class AuthServer {
     const hash = hashes.get("SHA-1");
     const secret = ha1(hashes.get("MD5"), identity, password(user));
     const credential = deriveCredential(hash, secret, identity, this.network.random.bytes(16), chain);
-    return new LiveCredential(hash, credential, now, now + 3_600_000);
+    return LiveCredential.issued(hash, credential, now, now + 3_600_000);
   }
 
   #verifyDigest(message: SipMessage, user: string, now: number): boolean {

@@ -63,7 +63,7 @@ export class IssuedChain {
 
   /** A proxy's state of it, in force from 0 to `expiresAt` ms. */
   live(expiresAt = 3_600_000, hash: ChainHash = this.hash): LiveCredential {
-    return new LiveCredential(hash, this.credential, 0, expiresAt);
+    return LiveCredential.issued(hash, this.credential, 0, expiresAt);
   }
 
   /** A right answer with h_j; `changes` are applied after its MAC was computed. */
@@ -160,7 +160,7 @@ export class TestProxy {
     const live = this.newest;
     return wellFormed(parsePcChallenge(parseAuth(writePcChallenge({
       realm: this.account.realm,
-      algorithm: live.credential.algorithm,
+      algorithm: live.algorithm,
       nonce: live.nonceHex,
       chain: this.n,
       opaque: this.opaque,

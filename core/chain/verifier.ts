@@ -1,10 +1,10 @@
 /**
- * Verification of one answer against one live credential: docs/PROTOCOL.md §6 steps 2 to 6. All work is done on
- * local values; the credential changes in one place, at the end, and only on `ok`.
+ * Verification of one answer against one live credential: docs/PROTOCOL.md §6 steps 2 to 6. Index, value and window
+ * change in one place, at the end, and only on `ok`; a failed walk is counted with `bad_token`.
  */
 import { equalBytes } from "../hash/equal.ts";
-import type { ChainHash } from "../hash/chain_hash.ts";
-import { toHex } from "../hash/hex.ts";
+import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
+import { isHexOf, toHex } from "../hash/hex.ts";
 import type { Credential } from "./derive.ts";
 import {
   acceptedMac,
@@ -33,8 +33,36 @@ export interface VerifiedRequest extends MacRequest {
 }
 
 /**
- * A proxy's state of one credential (docs/PROTOCOL.md §3): index i, value h_i and the replay window. It is never
- * copied to, or restored in, another process.
+ * What a proxy knows of one credential (docs/PROTOCOL.md §3), as plain values: who keeps many of them keeps them in
+ * a form of its own. It is never copied to, or restored in, another process.
+ */
+export interface CredentialState {
+  /** That of the credential's algorithm. */
+  hash: ChainHash;
+  /** N, 16 bytes. */
+  nonce: Uint8Array;
+  /** K, `hash.size` bytes. */
+  key: Uint8Array;
+  /** Chain length. */
+  n: number;
+  /** When it arrived, ms on the proxy's monotonic clock. */
+  issuedAt: number;
+  /** End of its life, ms on the same clock. */
+  expiresAt: number;
+  /** i: the index of the last accepted token, n when none was. */
+  index: number;
+  /** h_i, `hash.size` bytes; overwritten when a token is accepted. */
+  value: Uint8Array;
+  /** Tokens of the bucket of failed walks at `walksAt`; Infinity for a full one. */
+  walks: number;
+  /** ms */
+  walksAt: number;
+  /** Absent while no token is open. */
+  window: ReplayWindow | undefined;
+}
+
+/**
+ * One live credential and the verification of answers that name it.
  *
  * @example
  * ```ts
@@ -53,7 +81,7 @@ export interface VerifiedRequest extends MacRequest {
  * const account = { username: "alice", realm: "example.com", password: "secret" };
  * const secret = ha1(backend.get("MD5"), account, account.password);
  * const credential = deriveCredential(backend.get("SHA-1"), secret, account, new Uint8Array(16), 10);
- * const live = new LiveCredential(backend.get("SHA-1"), credential, 0, 3_600_000);
+ * const live = LiveCredential.issued(backend.get("SHA-1"), credential, 0, 3_600_000);
  *
  * const opaque = "0123456789abcdef";
  * const challenge = { ...account, algorithm: "SHA-1", nonce: live.nonceHex, chain: 10, opaque } as const;
@@ -68,53 +96,84 @@ export interface VerifiedRequest extends MacRequest {
  * ```
  */
 export class LiveCredential {
-  #index: number;
-  #nonceHex: string | undefined;
-  /** h_i; undefined: the anchor. Most users of a warm-up file never call, so that nothing is unpacked before it is used. */
-  #value: Uint8Array | undefined;
-  #window: ReplayWindow | undefined;
-  #walks: number;
-  #walksAt: number;
+  constructor(readonly state: CredentialState) {}
 
   /**
+   * A credential of which no token was used.
+   *
    * @param hash the hash of `credential.algorithm`
    * @param issuedAt when it arrived, ms on the proxy's monotonic clock
    * @param expiresAt end of its life, ms on the same clock
    */
-  constructor(
-    readonly hash: ChainHash,
-    readonly credential: Credential,
-    readonly issuedAt: number,
-    readonly expiresAt: number,
-  ) {
-    this.#index = credential.n;
-    this.#walks = Infinity;
-    this.#walksAt = issuedAt;
+  static issued(
+    hash: ChainHash,
+    credential: Credential,
+    issuedAt: number,
+    expiresAt: number,
+  ): LiveCredential {
+    const { nonce, key, n, anchor } = credential;
+    return new LiveCredential({
+      hash,
+      nonce,
+      key,
+      n,
+      issuedAt,
+      expiresAt,
+      index: n,
+      value: anchor.slice(),
+      walks: Infinity,
+      walksAt: issuedAt,
+      window: undefined,
+    });
+  }
+
+  get algorithm(): ChainAlgorithm {
+    return this.state.hash.name;
   }
 
   /** hex(N), lower case: how challenges and answers name the credential. */
   get nonceHex(): string {
-    return this.#nonceHex ??= toHex(this.credential.nonce);
+    return toHex(this.state.nonce);
+  }
+
+  /** Whether an answer with this algorithm and this nonce, hexadecimal in lower case, is for this credential. */
+  isNamed(algorithm: ChainAlgorithm, nonce: string): boolean {
+    return this.state.hash.name === algorithm && isHexOf(nonce, this.state.nonce);
+  }
+
+  /** Chain length. */
+  get n(): number {
+    return this.state.n;
+  }
+
+  /** When it arrived, ms on the proxy's monotonic clock. */
+  get issuedAt(): number {
+    return this.state.issuedAt;
+  }
+
+  /** End of its life, ms on the same clock. */
+  get expiresAt(): number {
+    return this.state.expiresAt;
   }
 
   /** i: the index of the last accepted token, n when none was. Tokens below it are left. */
   get index(): number {
-    return this.#index;
+    return this.state.index;
   }
 
   /** Whether a token of it was ever accepted. */
   get touched(): boolean {
-    return this.#index < this.credential.n;
+    return this.state.index < this.state.n;
   }
 
   /** Whether the credential's time is over. */
   isExpired(now: number): boolean {
-    return now >= this.expiresAt;
+    return now >= this.state.expiresAt;
   }
 
   /** Whether a challenge may offer it: alive, and with a token left (docs/PROTOCOL.md §4). */
   canOffer(now: number): boolean {
-    return this.#index > 0 && now < this.expiresAt;
+    return this.state.index > 0 && now < this.state.expiresAt;
   }
 
   /**
@@ -130,7 +189,7 @@ export class LiveCredential {
     now: number,
     policy: VerifierPolicy,
   ): CredentialVerdict {
-    const { hash, credential: { key, n } } = this;
+    const { hash, key, n, index } = this.state;
     if (this.isExpired(now)) return "expired";
     const expected = answer.seq === undefined
       ? renewMac(hash, key, opaque, request, request.bodyHash)
@@ -139,68 +198,77 @@ export class LiveCredential {
     if (answer.seq === undefined) return "renew";
     const seq = answer.seq;
     if (seq > n - 1) return "malformed";
-    if (seq < this.#index - (policy.maxSkip ?? defaultMaxSkip(n))) return "out_of_range";
-    return seq < this.#index
-      ? this.#acceptNext(seq, answer.token!, now, policy)
-      : this.#acceptSkipped(seq, answer.token!, now, policy);
-  }
-
-  get #reached(): Uint8Array {
-    return this.#value ?? this.credential.anchor;
-  }
-
-  /** A token below i: walk it up to h_i. */
-  #acceptNext(seq: number, token: Uint8Array, now: number, policy: VerifierPolicy): CredentialVerdict {
-    const drop = this.#index - seq;
-    if (drop > 1 && !this.#mayWalk(now, policy)) return "bad_token";
-    if (!this.hash.verify(this.credential.nonce, seq, token, drop, this.#reached)) {
-      this.#walkFailed(now, policy);
-      return "bad_token";
-    }
-    if (drop > 1) this.#window ??= new ReplayWindow();
-    this.#window?.advance(this.#index, seq, now);
-    this.#index = seq;
-    this.#value = token.slice(); // the caller's may be a view of a buffer that is used again
-    if (drop === 1 && this.#window?.isEmpty(now, policy.reorderMs)) this.#window = undefined;
-    return "ok";
-  }
-
-  /** A token at or above i: good once, if it was skipped a short while ago. */
-  #acceptSkipped(seq: number, token: Uint8Array, now: number, policy: VerifierPolicy): CredentialVerdict {
-    if (!this.#window?.isOpen(this.#index, seq, now, policy.reorderMs)) return "replayed";
-    if (!this.#mayWalk(now, policy)) return "bad_token";
-    if (!this.hash.verify(this.credential.nonce, this.#index, this.#reached, seq - this.#index, token)) {
-      this.#walkFailed(now, policy);
-      return "bad_token";
-    }
-    this.#window.close(seq);
-    return "ok";
-  }
-
-  /** Refills the bucket of failed walks; whether a walk of more than the next token may be tried. */
-  #mayWalk(now: number, policy: VerifierPolicy): boolean {
-    this.#refill(now, policy);
-    return this.#walks >= 1;
-  }
-
-  #walkFailed(now: number, policy: VerifierPolicy): void {
-    this.#refill(now, policy);
-    this.#walks = Math.max(0, this.#walks - 1);
-  }
-
-  #refill(now: number, policy: VerifierPolicy): void {
-    const refill = (now - this.#walksAt) / 1000 * policy.failedWalksPerSecond;
-    this.#walks = Math.min(policy.failedWalks, this.#walks + refill);
-    this.#walksAt = now;
+    if (seq < index - (policy.maxSkip ?? defaultMaxSkip(n))) return "out_of_range";
+    return seq < index
+      ? acceptNext(this.state, seq, answer.token!, now, policy)
+      : acceptSkipped(this.state, seq, answer.token!, now, policy);
   }
 
   /** `auth` of a guided challenge that offers this credential with `seq` = i - 1, docs/PROTOCOL.md §4. */
   challengeAuth(opaque: string, request: RequestIdentity): Uint8Array {
-    return challengeMac(this.hash, this.credential.key, opaque, this.#index - 1, request);
+    const { hash, key, index } = this.state;
+    return challengeMac(hash, key, opaque, index - 1, request);
   }
 
   /** `rspauth` for an accepted token, docs/PROTOCOL.md §7. */
   rspauth(opaque: string, seq: number, request: RequestIdentity, next: NextNonce | undefined): Uint8Array {
-    return acceptedMac(this.hash, this.credential.key, opaque, seq, request, next);
+    return acceptedMac(this.state.hash, this.state.key, opaque, seq, request, next);
   }
+}
+
+/** A token below i: walk it up to h_i. */
+function acceptNext(
+  state: CredentialState,
+  seq: number,
+  token: Uint8Array,
+  now: number,
+  policy: VerifierPolicy,
+): CredentialVerdict {
+  const drop = state.index - seq;
+  if (drop > 1 && !mayWalk(state, now, policy)) return "bad_token";
+  if (!state.hash.verify(state.nonce, seq, token, drop, state.value)) {
+    walkFailed(state, now, policy);
+    return "bad_token";
+  }
+  if (drop > 1) state.window ??= new ReplayWindow();
+  state.window?.advance(state.index, seq, now);
+  state.index = seq;
+  state.value.set(token); // a copy: the caller's may be a view of a buffer that is used again
+  if (drop === 1 && state.window?.isEmpty(now, policy.reorderMs)) state.window = undefined;
+  return "ok";
+}
+
+/** A token at or above i: good once, if it was skipped a short while ago. */
+function acceptSkipped(
+  state: CredentialState,
+  seq: number,
+  token: Uint8Array,
+  now: number,
+  policy: VerifierPolicy,
+): CredentialVerdict {
+  if (!state.window?.isOpen(state.index, seq, now, policy.reorderMs)) return "replayed";
+  if (!mayWalk(state, now, policy)) return "bad_token";
+  if (!state.hash.verify(state.nonce, state.index, state.value, seq - state.index, token)) {
+    walkFailed(state, now, policy);
+    return "bad_token";
+  }
+  state.window.close(seq);
+  return "ok";
+}
+
+/** Refills the bucket of failed walks; whether a walk of more than the next token may be tried. */
+function mayWalk(state: CredentialState, now: number, policy: VerifierPolicy): boolean {
+  refill(state, now, policy);
+  return state.walks >= 1;
+}
+
+function walkFailed(state: CredentialState, now: number, policy: VerifierPolicy): void {
+  refill(state, now, policy);
+  state.walks = Math.max(0, state.walks - 1);
+}
+
+function refill(state: CredentialState, now: number, policy: VerifierPolicy): void {
+  const refill = (now - state.walksAt) / 1000 * policy.failedWalksPerSecond;
+  state.walks = Math.min(policy.failedWalks, state.walks + refill);
+  state.walksAt = now;
 }

@@ -11,7 +11,8 @@ const CLOSED = -Infinity;
 
 /** Replay state of one credential that has skipped tokens. A credential without skips needs none. */
 export class ReplayWindow {
-  readonly #skippedAt = new Float64Array(WINDOW_SIZE).fill(CLOSED);
+  /** When each index was first skipped, ms, by its low 6 bits; -Infinity where no token may be used. */
+  readonly skippedAt: Float64Array = new Float64Array(WINDOW_SIZE).fill(CLOSED);
 
   /**
    * Moves the window after a token below i was accepted.
@@ -22,9 +23,9 @@ export class ReplayWindow {
    */
   advance(from: number, to: number, now: number): void {
     const drop = from - to;
-    if (drop >= WINDOW_SIZE) this.#skippedAt.fill(now);
-    else for (let index = from - 1; index > to; index--) this.#skippedAt[index & MASK] = now;
-    this.#skippedAt[to & MASK] = CLOSED;
+    if (drop >= WINDOW_SIZE) this.skippedAt.fill(now);
+    else for (let index = from - 1; index > to; index--) this.skippedAt[index & MASK] = now;
+    this.skippedAt[to & MASK] = CLOSED;
   }
 
   /**
@@ -34,16 +35,16 @@ export class ReplayWindow {
    * @param index that of the token, at least i
    */
   isOpen(i: number, index: number, now: number, reorderMs: number): boolean {
-    return index - i < WINDOW_SIZE && now - this.#skippedAt[index & MASK] < reorderMs;
+    return index - i < WINDOW_SIZE && now - this.skippedAt[index & MASK] < reorderMs;
   }
 
   /** Marks a skipped token as used. */
   close(index: number): void {
-    this.#skippedAt[index & MASK] = CLOSED;
+    this.skippedAt[index & MASK] = CLOSED;
   }
 
   /** Whether no token is open any more, so that the window can be dropped. */
   isEmpty(now: number, reorderMs: number): boolean {
-    return this.#skippedAt.every((at) => now - at >= reorderMs);
+    return this.skippedAt.every((at) => now - at >= reorderMs);
   }
 }

@@ -58,6 +58,17 @@ export function fromHex(text: string): Uint8Array {
   return bytes;
 }
 
+/** Whether `text` is these bytes in lower-case hexadecimal. Its time depends on both: not for secrets. */
+export function isHexOf(text: string, bytes: Uint8Array): boolean {
+  if (text.length !== bytes.length * 2) return false;
+  for (let i = 0; i < bytes.length; i++) {
+    const digits = BYTE_TEXT[bytes[i]];
+    if (text.charCodeAt(2 * i) !== digits.charCodeAt(0)) return false;
+    if (text.charCodeAt(2 * i + 1) !== digits.charCodeAt(1)) return false;
+  }
+  return true;
+}
+
 /** Whether `text` is `bytes` bytes in hexadecimal of either case. */
 export function isHex(text: string, bytes: number): boolean {
   if (text.length !== bytes * 2) return false;
