@@ -1,145 +1,298 @@
 /**
  * The credential cache: at most `maxUsers` users, in two parts (docs/PROTOCOL.md §8). Users who were never verified
  * share at most a quarter, so that made-up names cannot push real users out; an accepted token moves a user to the
- * protected part. Each part forgets its least recently used user. Users from a warm-up file are the operator's own
- * choice, so that they need no proof to be protected.
+ * protected part. Each part forgets a user that was not used lately.
+ *
+ * All of it stands in one shared buffer, so that the threads of a proxy share their users. Whoever reads a user gets
+ * a copy; an answer is verified on the copy, and the outcome is taken over only if the user has not changed since
+ * ({@linkcode CredentialCache.commit}): so no token is accepted twice, and nobody sees half of a change.
  */
-import type { ChainAlgorithm, LiveCredential } from "../mod.ts";
-import { RecencyEntry, RecencyMap } from "./recency_map.ts";
+import {
+  type ChainHash,
+  type Credential,
+  DEFAULT_VERIFIER_POLICY,
+  type HashBackend,
+  type Identity,
+  type Random,
+} from "../mod.ts";
+import { CachedUser } from "./cache/cached_user.ts";
+import { type CredentialCopy, hashesByNumber } from "./cache/credential_copy.ts";
+import { DueUsers } from "./cache/due_users.ts";
+import { allocateMemory, type CacheMemory, Header, memoryOf, NO_USER } from "./cache/layout.ts";
+import { Names } from "./cache/names.ts";
+import { isFresh, type Issued, UserRecords } from "./cache/user_records.ts";
+import { UserTable } from "./cache/user_table.ts";
+import { WindowPool } from "./cache/window_pool.ts";
+import { MAX_OWNER, WordLock } from "./cache/word_lock.ts";
 
-/** A user with its live credentials: at most two (docs/PROTOCOL.md §4). */
-export class CachedUser extends RecencyEntry {
-  /** The credential that challenges come from. */
-  newest: LiveCredential | undefined;
-  /** The one before: it serves answers only. */
-  older: LiveCredential | undefined;
-  /** The second in which its credential is looked at again; undefined when none is. */
-  dueSecond: number | undefined;
-  /** When a credential was last asked for, ms; -Infinity when never. */
-  lastIssueAt = -Infinity;
-  /** Whether a request of the user came since the last credential arrived. */
-  seenSinceIssue = false;
-  /** Whether a token of the user was ever accepted, or the operator vouched for it: which part of the cache it is in. */
-  verified = false;
+export { CachedUser, type Issued };
 
-  constructor(key: string, readonly username: string, readonly realm: string) {
-    super(key);
-  }
-
-  /** The live credential that an answer names, or undefined: then the answer is `stale`. */
-  find(algorithm: ChainAlgorithm, nonce: string): LiveCredential | undefined {
-    for (const live of [this.newest, this.older]) {
-      if (live !== undefined && live.nonceHex === nonce && live.hash.name === algorithm) return live;
-    }
-    return undefined;
-  }
-
-  /** Puts a new credential in use; the one before becomes the older of the two. */
-  install(live: LiveCredential): void {
-    this.older = this.newest;
-    this.newest = live;
-    this.seenSinceIssue = false;
-  }
+/** What a cache may be made for. */
+export interface CacheOptions {
+  /** Length of the longest digest of its credentials, bytes; without it that of SHA-256. */
+  readonly digestBytes?: number;
+  /** How long skipped tokens stay acceptable, ms; the same for all threads. */
+  readonly reorderMs?: number;
 }
 
-/** Bounded, two-part store of {@linkcode CachedUser}. */
-export class CredentialCache {
-  readonly #unverified: RecencyMap<CachedUser>;
-  readonly #verified: RecencyMap<CachedUser>;
+/** Tries to load a user whom other threads push out of a cache that is far too small. */
+const MAX_TRIES = 100;
+const LONGEST_DIGEST = 32;
 
-  /** @param maxUsers at least 4: a quarter is for users who were never verified */
-  constructor(maxUsers: number) {
+/** Bounded, two-part store of {@linkcode CachedUser}; one object per thread, all on the same memory. */
+export class CredentialCache {
+  readonly #memory: CacheMemory;
+  readonly #names: Names;
+  readonly #table: UserTable;
+  readonly #pool: WindowPool;
+  readonly #due: DueUsers;
+  readonly #hashes: readonly ChainHash[];
+  readonly #records: UserRecords;
+
+  private constructor(memory: CacheMemory, hashes: HashBackend, options: CacheOptions) {
+    this.#memory = memory;
+    this.#hashes = hashesByNumber(hashes);
+    const thread = 1 + (Atomics.add(memory.header, Header.OWNERS, 1) >>> 0) % MAX_OWNER;
+    const lock = new WordLock(thread);
+    this.#names = new Names(memory);
+    this.#table = new UserTable(memory, this.#names, lock);
+    this.#pool = new WindowPool(memory, lock, options.reorderMs ?? DEFAULT_VERIFIER_POLICY.reorderMs);
+    this.#due = new DueUsers(memory, this.#table);
+    this.#records = new UserRecords(memory, thread);
+  }
+
+  /**
+   * An empty cache. Its memory is reserved at once, and costs nothing until it is used.
+   *
+   * @param maxUsers at least 4: a quarter is for users who were never verified
+   * @param random for the key of the hash of names
+   * @throws RangeError when `maxUsers` is below 4 or more than the machine has room for
+   */
+  static create(
+    maxUsers: number,
+    hashes: HashBackend,
+    random: Random,
+    options: CacheOptions = {},
+  ): CredentialCache {
     if (!Number.isSafeInteger(maxUsers) || maxUsers < 4) {
       throw new RangeError(`max_users ${maxUsers} is below 4`);
     }
-    this.#unverified = new RecencyMap(Math.floor(maxUsers / 4));
-    this.#verified = new RecencyMap(maxUsers - this.#unverified.max);
+    const memory = allocateMemory(maxUsers, options.digestBytes ?? LONGEST_DIGEST, random.bytes(8));
+    return new CredentialCache(memory, hashes, options);
   }
 
-  /** Users in the cache at most. */
-  get capacity(): number {
-    return this.#unverified.max + this.#verified.max;
+  /**
+   * The cache of another thread. All threads must have the same clock.
+   *
+   * @param buffer of that cache
+   * @throws TypeError when it is another kind of buffer
+   */
+  static attach(buffer: SharedArrayBuffer, hashes: HashBackend, options: CacheOptions = {}): CredentialCache {
+    return new CredentialCache(memoryOf(buffer), hashes, options);
+  }
+
+  /** The memory: for {@linkcode attach} in other threads. */
+  get buffer(): SharedArrayBuffer {
+    return this.#memory.buffer;
   }
 
   /** Users in the cache. */
   get size(): number {
-    return this.#unverified.size + this.#verified.size;
+    return this.#table.count(0) + this.#table.count(1);
   }
 
   /** Users in the protected part. */
   get verifiedSize(): number {
-    return this.#verified.size;
+    return this.#table.count(1);
   }
 
-  /** The key of a user: realms and names hold no LF (docs/PROTOCOL.md §2). */
-  static key(username: string, realm: string): string {
-    return `${realm}\n${username}`;
+  /** Room for the copy of a user. */
+  newUser(): CachedUser {
+    return new CachedUser(this.#hashes);
   }
 
-  /** Looks a user up, and makes it the most recently used of its part. */
-  get(username: string, realm: string): CachedUser | undefined {
-    const key = CredentialCache.key(username, realm);
-    const user = this.#verified.get(key) ?? this.#unverified.get(key);
-    if (user !== undefined) (user.verified ? this.#verified : this.#unverified).touch(user);
-    return user;
-  }
-
-  /** Looks a user up, or adds it to the part of the users who were never verified. */
-  getOrAdd(username: string, realm: string): CachedUser {
-    const found = this.get(username, realm);
-    if (found !== undefined) return found;
-    const user = new CachedUser(CredentialCache.key(username, realm), username, realm);
-    this.#unverified.add(user);
+  /** Looks a user up, and counts it as used. The copy is written to `into`. */
+  get(username: string, realm: string, into: CachedUser = this.newUser()): CachedUser | undefined {
+    const user = this.peek(username, realm, into);
+    if (user !== undefined) this.#touch(user.place);
     return user;
   }
 
   /** Looks a user up without counting it as used. */
-  peek(username: string, realm: string): CachedUser | undefined {
-    const key = CredentialCache.key(username, realm);
-    return this.#verified.get(key) ?? this.#unverified.get(key);
-  }
-
-  /** Moves a user whose token was accepted to the protected part. */
-  markVerified(user: CachedUser): void {
-    if (user.verified) return;
-    user.verified = true;
-    this.#unverified.delete(user.key);
-    this.#verified.add(user);
+  peek(username: string, realm: string, into: CachedUser = this.newUser()): CachedUser | undefined {
+    if (!this.#names.take(username, realm)) return undefined;
+    const place = this.#table.open();
+    if (place === NO_USER) return undefined;
+    into.load(this.#memory, this.#pool, place, username, realm);
+    this.#table.close(place);
+    return into;
   }
 
   /**
-   * Adds a user of a warm-up file (docs/PROTOCOL.md §10): to the protected part while it has room, then to the other.
-   * Nobody is pushed out for it.
+   * Looks a user up, or adds it to the part of the users who were never verified.
    *
-   * @returns undefined when there is no room, or the user is there already
+   * @throws RangeError when the name is longer than 256 bytes, or there are too many realms
    */
-  preload(username: string, realm: string): CachedUser | undefined {
-    const key = CredentialCache.key(username, realm);
-    if ((this.#verified.get(key) ?? this.#unverified.get(key)) !== undefined) return undefined;
-    const user = new CachedUser(key, username, realm);
-    if (this.#verified.size < this.#verified.max) {
-      user.verified = true;
-      this.#verified.add(user);
-    } else if (this.#unverified.size < this.#unverified.max) this.#unverified.add(user);
-    else return undefined;
-    return user;
+  getOrAdd(username: string, realm: string, into: CachedUser = this.newUser()): CachedUser {
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const user = this.get(username, realm, into);
+      if (user !== undefined) return user;
+      this.#table.add(username, realm);
+      // Only what is used again is spared by the hand: a new user has not been.
+      const added = this.peek(username, realm, into);
+      if (added !== undefined) return added;
+    }
+    into.clear(username, realm);
+    return into;
+  }
+
+  /**
+   * Takes over what the verification of an answer has changed.
+   *
+   * @param user as it was loaded before the verification, and `live` one of its two credentials
+   * @param accepted whether the verdict was `ok`: then the user is protected from now on
+   * @returns false when the user has changed meanwhile. Nothing is taken over then: load it and verify again.
+   */
+  commit(user: CachedUser, live: CredentialCopy, accepted: boolean, now: number): boolean {
+    if (user.place === NO_USER || !this.#table.openAt(user.place)) return false;
+    const unchanged = this.#records.isUnchanged(user);
+    if (unchanged) {
+      live.save(this.#memory, this.#pool, now);
+      this.#records.noteCommit(user, accepted);
+    }
+    this.#table.close(user.place);
+    if (unchanged && accepted && !user.verified) this.#protect(user);
+    return unchanged;
+  }
+
+  /**
+   * Puts a new credential in use; the one before becomes the older of the two, and the question for it is answered. A
+   * user who was forgotten meanwhile is added.
+   *
+   * @returns undefined when the user was revoked since
+   * @throws RangeError when the cache was made for shorter digests
+   */
+  install(issued: Issued, into: CachedUser = this.newUser()): CachedUser | undefined {
+    const { username, realm } = issued.credential;
+    this.#checkLength(issued.credential);
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const place = this.#open(username, realm);
+      if (place === NO_USER) {
+        this.#table.add(username, realm);
+        continue;
+      }
+      const installed = this.#records.install(place, issued);
+      if (installed) this.#due.note(place, issued.lookAt);
+      into.load(this.#memory, this.#pool, place, username, realm);
+      this.#table.close(place);
+      return installed ? into : undefined;
+    }
+    return undefined;
+  }
+
+  /**
+   * Adds a user of a warm-up file (docs/PROTOCOL.md §10) with its credential: to the protected part while it has room, then
+   * to the other. Nobody is pushed out for it.
+   *
+   * @returns false when there is no room, or the user is there already
+   */
+  preload(issued: Issued): boolean {
+    const { username, realm } = issued.credential;
+    this.#checkLength(issued.credential);
+    const place = this.#table.addIfRoom(username, realm);
+    if (place === NO_USER) return false;
+    const installed = this.#records.install(place, issued);
+    if (installed) this.#due.note(place, issued.lookAt);
+    this.#table.close(place);
+    return installed;
+  }
+
+  /** Whether a thread is asking for a credential of the user. */
+  isFetching(user: CachedUser, now: number): boolean {
+    return isFresh(user.fetcher, user.lastIssueAt, now);
+  }
+
+  /** Marks a user as asked for by this thread. False when another thread is asking already. */
+  beginFetch(username: string, realm: string, now: number): boolean {
+    const place = this.#open(username, realm);
+    if (place === NO_USER) return true;
+    const begun = this.#records.beginFetch(place, now);
+    this.#table.close(place);
+    return begun;
+  }
+
+  /**
+   * Takes the mark of {@linkcode beginFetch} off, when no credential came.
+   *
+   * @param before when a credential was last asked for, if this question is not to count; ms
+   */
+  endFetch(username: string, realm: string, before?: number): void {
+    const place = this.#open(username, realm);
+    if (place === NO_USER) return;
+    this.#records.endFetch(place, before);
+    this.#table.close(place);
   }
 
   /** Forgets a user. */
-  remove(user: CachedUser): void {
-    const part = user.verified ? this.#verified : this.#unverified;
-    if (part.get(user.key) === user) part.delete(user.key);
+  remove({ username, realm }: Identity): void {
+    if (this.#names.take(username, realm)) this.#table.remove();
   }
 
-  /** Forgets the credentials of one user, or of all when `username` is absent (docs/PROTOCOL.md §9, REVOKED). */
-  revoke(username?: string, realm = ""): void {
-    if (username === undefined) {
-      this.#unverified.clear();
-      this.#verified.clear();
-      return;
+  /**
+   * Forgets the credentials of one user, or of all when `username` is absent (docs/PROTOCOL.md §9, REVOKED).
+   *
+   * @param serial of the revocation: credentials of the user that were read after it stay
+   */
+  revoke(username?: string, realm = "", serial = Infinity): void {
+    if (username === undefined) return this.#table.clear();
+    const place = this.#open(username, realm);
+    if (place === NO_USER) return;
+    const needed = this.#records.revoke(place, serial);
+    this.#table.close(place);
+    if (!needed) this.#table.remove();
+  }
+
+  /** Notes when to look at a user again. @param at ms */
+  lookAgain(user: CachedUser, at: number): void {
+    if (user.place !== NO_USER) this.#due.note(user.place, at);
+  }
+
+  /** The next user whose time to be looked at has come; undefined when that is all for now. */
+  nextDue(now: number, into: CachedUser): CachedUser | undefined {
+    for (;;) {
+      const place = this.#due.next(now);
+      if (place === NO_USER) return undefined;
+      if (!this.#table.openAt(place)) continue;
+      const used = this.#records.isUsed(place);
+      if (used) {
+        const { username, realm } = this.#names.read(place);
+        into.load(this.#memory, this.#pool, place, username, realm);
+      }
+      this.#table.close(place);
+      if (used) return into;
     }
-    const key = CredentialCache.key(username, realm);
-    this.#verified.delete(key);
-    this.#unverified.delete(key);
+  }
+
+  #checkLength({ algorithm, anchor }: Credential): void {
+    const room = this.#memory.digestBytes;
+    if (anchor.length > room) throw new RangeError(`${algorithm} in a cache for digests of ${room} bytes`);
+  }
+
+  #open(username: string, realm: string): number {
+    return this.#names.take(username, realm) ? this.#table.open() : NO_USER;
+  }
+
+  #touch(place: number): void {
+    const { referenced } = this.#memory;
+    if (referenced[place] === 0) referenced[place] = 1;
+  }
+
+  #protect(user: CachedUser): void {
+    if (!this.#names.take(user.username, user.realm)) return;
+    const place = this.#table.protect(user.place);
+    if (place === NO_USER) return;
+    user.verified = true;
+    // The copy has served: for another answer it has to be loaded again from the new place.
+    user.place = NO_USER;
   }
 }

@@ -1,37 +1,28 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { deriveCredential, LiveCredential } from "../mod.ts";
+import { DEFAULT_VERIFIER_POLICY, seededRandom, toHex } from "../mod.ts";
+import { addVerified, filled, issued, newCache, REALM } from "./cache/testing.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import { backend } from "./testing.ts";
 
-const REALM = "example.com";
-
-function live(nonceByte: number, algorithm: "SHA-1" | "MD5" = "SHA-1"): LiveCredential {
-  const hash = backend.get(algorithm);
-  const alice = { username: "alice", realm: REALM };
-  const credential = deriveCredential(hash, "00".repeat(16), alice, new Uint8Array(16).fill(nonceByte), 4);
-  return new LiveCredential(hash, credential, 0, 1000);
-}
+const hex = (fill: number) => toHex(new Uint8Array(16).fill(fill));
 
 Deno.test("credential cache: users never verified share a quarter, and push out only each other", () => {
-  const cache = new CredentialCache(8);
-  const real = ["r1", "r2", "r3", "r4", "r5", "r6"].map((name) => {
-    const user = cache.getOrAdd(name, REALM);
-    cache.markVerified(user);
-    return user;
-  });
+  const cache = newCache(8);
+  const names = ["r1", "r2", "r3", "r4", "r5", "r6"];
+  for (const name of names) addVerified(cache, name);
   assertEquals([cache.size, cache.verifiedSize], [6, 6]);
   for (let i = 0; i < 1000; i++) cache.getOrAdd(`made-up-${i}`, REALM);
   assertEquals([cache.size, cache.verifiedSize], [8, 6]);
-  for (const user of real) assertEquals(cache.peek(user.username, REALM), user);
+  for (const name of names) assertEquals(cache.peek(name, REALM)?.newest?.nonceHex, hex(1));
   assertEquals(cache.peek("made-up-998", REALM)?.username, "made-up-998");
   assertEquals(cache.peek("made-up-0", REALM), undefined);
 });
 
-Deno.test("credential cache: the protected part is bounded too, and forgets the least recently used", () => {
-  const cache = new CredentialCache(4);
-  for (const name of ["a", "b", "c"]) cache.markVerified(cache.getOrAdd(name, REALM));
+Deno.test("credential cache: the protected part is bounded too, and spares who was used lately", () => {
+  const cache = newCache(4);
+  for (const name of ["a", "b", "c"]) addVerified(cache, name);
   cache.get("a", REALM); // used: b is the oldest now
-  cache.markVerified(cache.getOrAdd("d", REALM));
+  addVerified(cache, "d");
   assertEquals(["a", "b", "c", "d"].map((name) => cache.peek(name, REALM) !== undefined), [
     true,
     false,
@@ -42,7 +33,7 @@ Deno.test("credential cache: the protected part is bounded too, and forgets the 
 });
 
 Deno.test("credential cache: peek does not count as use, get and getOrAdd do", () => {
-  const cache = new CredentialCache(8); // two places for users never verified
+  const cache = newCache(8); // two places for users never verified
   cache.getOrAdd("a", REALM);
   cache.getOrAdd("b", REALM);
   cache.peek("a", REALM);
@@ -52,45 +43,104 @@ Deno.test("credential cache: peek does not count as use, get and getOrAdd do", (
   cache.getOrAdd("d", REALM);
   assert(cache.peek("b", REALM) !== undefined);
   assertEquals(cache.peek("c", REALM), undefined);
+  cache.getOrAdd("d", REALM);
+  cache.getOrAdd("e", REALM);
+  assert(cache.peek("d", REALM) !== undefined);
+});
+
+Deno.test("credential cache: adding stays cheap when all users were used: the hand spares a limited number", () => {
+  const cache = newCache(4000); // 1000 places for users never verified
+  for (let i = 0; i < 1000; i++) cache.getOrAdd(`u${i}`, REALM);
+  for (let i = 0; i < 1000; i++) cache.get(`u${i}`, REALM);
+  cache.getOrAdd("new", REALM);
+  assertEquals(cache.size, 1000);
+  assertEquals(cache.peek("u64", REALM), undefined);
+  assert(cache.peek("u65", REALM) !== undefined && cache.peek("u63", REALM) !== undefined);
 });
 
 Deno.test("credential cache: names and realms are kept apart, byte for byte", () => {
-  const cache = new CredentialCache(100);
-  const spellings = [["alice", REALM], ["ALICE", REALM], ["alice", "Example.com"], ["", REALM], [
-    "alice\u0301",
-    REALM,
-  ]];
+  const cache = newCache(100);
+  const spellings = [
+    ["alice", REALM],
+    ["ALICE", REALM],
+    ["alice", "Example.com"],
+    ["", REALM],
+    ["alice\u0301", REALM],
+    ["\ufeffalice", REALM],
+    ["x".repeat(20), REALM], // as long as a record has room for
+    ["x".repeat(21), REALM],
+    ["x".repeat(20) + "y", REALM],
+    ["é".repeat(128), REALM],
+    ["é".repeat(127) + "xy", REALM],
+    ["alice", "r".repeat(256)],
+  ];
   for (const [name, realm] of spellings) cache.getOrAdd(name, realm);
   assertEquals(cache.size, spellings.length);
-  for (const [name, realm] of spellings) {
-    const user = cache.peek(name, realm);
-    assertEquals([user?.username, user?.realm], [name, realm]);
+  for (const [i, [username, realm]] of spellings.entries()) {
+    const lookAt = 1000 * (i + 1);
+    cache.install({ ...issued(filled(username, i, { realm })), lookAt });
+  }
+  const user = cache.newUser();
+  for (const [i, [name, realm]] of spellings.entries()) {
+    assertEquals(cache.peek(name, realm)?.newest?.nonceHex, hex(i));
+    // The name as it stands in memory.
+    assertEquals([cache.nextDue(1000 * (i + 1), user)?.username, user.realm], [name, realm]);
   }
 });
 
-Deno.test("credential cache: a user that was forgotten is no ghost", () => {
-  const cache = new CredentialCache(4); // one place for users never verified
-  const gone = cache.getOrAdd("gone", REALM);
-  cache.getOrAdd("other", REALM);
-  const again = cache.getOrAdd("gone", REALM);
-  assert(gone !== again);
-  cache.remove(gone); // an old record must not take the new one with it
-  assertEquals(cache.peek("gone", REALM), again);
-  cache.remove(again);
-  assertEquals(cache.size, 0);
+Deno.test("credential cache: names that are too long, and too many realms", () => {
+  const cache = newCache(1000);
+  for (const name of ["x".repeat(257), "é".repeat(129), "x".repeat(100_000)]) {
+    assertEquals(cache.get(name, REALM), undefined);
+    assertThrows(() => cache.getOrAdd(name, REALM), RangeError, "user name");
+  }
+  for (let i = 0; i < 255; i++) cache.getOrAdd("alice", `realm${i}`);
+  assertThrows(() => cache.getOrAdd("alice", "realm255"), RangeError, "256 realms");
+  assertThrows(() => newCache(8).getOrAdd("alice", "r".repeat(257)), RangeError, "realm");
+  assertEquals(cache.peek("alice", "realm254")?.realm, "realm254");
 });
 
-Deno.test("credential cache: marking a user verified twice, or after it was forgotten, keeps one record", () => {
-  const cache = new CredentialCache(4);
-  const user = cache.getOrAdd("alice", REALM);
-  cache.markVerified(user);
-  cache.markVerified(user);
+Deno.test("credential cache: a user who was forgotten and came again has nothing of before", () => {
+  const cache = newCache(4); // one place for users never verified
+  const before = cache.install(issued(filled("gone", 1)))!;
+  cache.getOrAdd("other", REALM);
+  assertEquals(cache.peek("gone", REALM), undefined);
+  const again = cache.getOrAdd("gone", REALM);
+  assertEquals([again.newest, again.older, again.lastIssueAt], [undefined, undefined, -Infinity]);
+  assert(!cache.commit(before, before.newest!, true, 0), "a copy of before is worth nothing");
+  assertEquals(cache.verifiedSize, 0);
+  cache.remove(again);
+  assertEquals([cache.size, cache.peek("gone", REALM)], [0, undefined]);
+});
+
+Deno.test("credential cache: a user who is verified again, or was forgotten meanwhile, has one place", () => {
+  const cache = newCache(4);
+  addVerified(cache, "alice");
+  addVerified(cache, "alice");
+  assertEquals([cache.size, cache.verifiedSize], [1, 1]);
+  const bob = cache.install(issued(filled("bob", 1)))!;
+  cache.remove(bob);
+  assert(!cache.commit(bob, bob.newest!, true, 0));
   assertEquals([cache.size, cache.verifiedSize], [1, 1]);
 });
 
+Deno.test("credential cache: who moves to the protected part takes everything along", () => {
+  const cache = newCache(100);
+  const name = "a name that is longer than its record";
+  cache.install(issued(filled(name, 1)));
+  const user = cache.install({ ...issued(filled(name, 2), 7), issuedAt: 5, lookAt: 3000 })!;
+  assert(cache.commit(user, user.newest!, true, 0));
+  const moved = cache.peek(name, REALM)!;
+  assertEquals([moved.verified, moved.seenSinceIssue, moved.lastIssueAt], [true, true, 5]);
+  assertEquals([moved.newest?.nonceHex, moved.older?.nonceHex], [hex(2), hex(1)]);
+  assertEquals(cache.nextDue(3000, user)?.username, name);
+  cache.revoke(name, REALM, 7);
+  assertEquals(cache.peek(name, REALM)?.newest?.nonceHex, hex(2));
+});
+
 Deno.test("credential cache: revocation of one user and of all", () => {
-  const cache = new CredentialCache(8);
-  cache.markVerified(cache.getOrAdd("alice", REALM));
+  const cache = newCache(8);
+  addVerified(cache, "alice");
   cache.getOrAdd("alice", "other.example");
   cache.getOrAdd("bob", REALM);
   cache.revoke("alice", REALM);
@@ -98,33 +148,185 @@ Deno.test("credential cache: revocation of one user and of all", () => {
   assertEquals(cache.size, 2);
   cache.revoke();
   assertEquals([cache.size, cache.verifiedSize], [0, 0]);
+  for (const name of ["x", "y", "z"]) addVerified(cache, name);
+  assertEquals([cache.size, cache.verifiedSize], [3, 3]);
+});
+
+Deno.test("credential cache: credentials that were read after a revocation stay", () => {
+  const cache = newCache(8);
+  cache.install(issued(filled("alice", 1), 4));
+  cache.install(issued(filled("alice", 2), 6));
+  cache.revoke("alice", REALM, 5);
+  const user = cache.peek("alice", REALM)!;
+  assertEquals([user.newest?.nonceHex, user.older], [hex(2), undefined]);
+  assertEquals(cache.install(issued(filled("alice", 3), 4)), undefined);
+  assertEquals(cache.install(issued(filled("alice", 3), 5))?.newest?.nonceHex, hex(3));
+  // Whoever waits for a credential keeps the serial.
+  cache.beginFetch("alice", REALM, 0);
+  cache.revoke("alice", REALM, 9);
+  assertEquals(cache.install(issued(filled("alice", 4), 8)), undefined);
+  assertEquals(cache.peek("alice", REALM)?.newest, undefined);
 });
 
 Deno.test("credential cache: at most two live credentials, the newest first (docs/PROTOCOL.md §4)", () => {
-  const user = new CredentialCache(4).getOrAdd("alice", REALM);
-  const [first, second, third] = [live(1), live(2), live(3)];
-  assertEquals(user.find("SHA-1", first.nonceHex), undefined);
-  user.install(first);
-  user.seenSinceIssue = true;
-  user.install(second);
+  const cache = newCache(4);
+  const user = cache.getOrAdd("alice", REALM);
+  assertEquals(user.find("SHA-1", hex(1)), undefined);
+  cache.install(issued(filled("alice", 1)), user);
+  assert(cache.commit(user, user.newest!, true, 0));
+  assert(cache.peek("alice", REALM, user)!.seenSinceIssue);
+  cache.install(issued(filled("alice", 2)), user);
   assertEquals(user.seenSinceIssue, false);
-  assertEquals([user.newest, user.older], [second, first]);
-  assertEquals(user.find("SHA-1", first.nonceHex), first);
-  user.install(third);
-  assertEquals([user.newest, user.older], [third, second]);
-  assertEquals(user.find("SHA-1", first.nonceHex), undefined);
+  assertEquals([user.newest?.nonceHex, user.older?.nonceHex], [hex(2), hex(1)]);
+  assertEquals(user.find("SHA-1", hex(1)), user.older);
+  cache.install(issued(filled("alice", 3)), user);
+  assertEquals([user.newest?.nonceHex, user.older?.nonceHex], [hex(3), hex(2)]);
+  assertEquals(user.find("SHA-1", hex(1)), undefined);
 });
 
-Deno.test("credential cache: a credential is found by nonce and algorithm together", () => {
-  const user = new CredentialCache(4).getOrAdd("alice", REALM);
-  const credential = live(1);
-  user.install(credential);
-  assertEquals(user.find("MD5", credential.nonceHex), undefined);
-  assertEquals(user.find("SHA-1", credential.nonceHex), credential);
+Deno.test("credential cache: a credential is found by nonce and algorithm together, and comes back as it was", () => {
+  const cache = newCache(4);
+  for (const [fill, algorithm] of [[1, "SHA-1"], [2, "MD5"], [3, "SHA-256"]] as const) {
+    const credential = filled("alice", fill, { algorithm, n: 65_535 });
+    const live = cache.install({ ...issued(credential), issuedAt: -5.5, expiresAt: 2 ** 42 + 0.25 })!.newest!;
+    const { hash, nonce, key, n, index, value, issuedAt, expiresAt, window } = live.state;
+    assertEquals([hash, nonce, key, value], [
+      backend.get(algorithm),
+      credential.nonce,
+      credential.key,
+      credential.anchor,
+    ]);
+    assertEquals([n, index, issuedAt, expiresAt, window], [65_535, 65_535, -5.5, 2 ** 42 + 0.25, undefined]);
+    const user = cache.peek("alice", REALM)!;
+    assert(user.find(algorithm, hex(fill)) !== undefined);
+    for (const other of ["MD5", "SHA-1", "SHA-256"] as const) {
+      if (other !== algorithm) assertEquals(user.find(other, hex(fill)), undefined);
+    }
+  }
 });
 
-Deno.test("credential cache: max_users below 4 is misuse", () => {
-  for (const wrong of [3, 0, -1, 4.5, NaN, Infinity]) {
-    assertThrows(() => new CredentialCache(wrong), RangeError);
+Deno.test("credential cache: made for the digests of its algorithm, it refuses longer ones", () => {
+  const cache = newCache(4, 20);
+  assert(cache.install(issued(filled("alice", 1))) !== undefined);
+  assertThrows(() => cache.install(issued(filled("alice", 1, { algorithm: "SHA-256" }))), RangeError);
+});
+
+Deno.test("credential cache: what a copy of a user has changed counts once, and only if nobody was quicker", () => {
+  const cache = newCache(4);
+  cache.install(issued(filled("alice", 1)));
+  const [first, second] = [cache.get("alice", REALM)!, cache.get("alice", REALM)!];
+  first.newest!.state.index = 8;
+  second.newest!.state.index = 7;
+  assert(cache.commit(first, first.newest!, false, 0));
+  assert(!cache.commit(second, second.newest!, false, 0));
+  assertEquals(cache.get("alice", REALM, second)?.newest?.index, 8);
+  second.newest!.state.index = 7;
+  assert(cache.commit(second, second.newest!, false, 0));
+  assertEquals(cache.get("alice", REALM)?.newest?.index, 7);
+  assert(!cache.commit(first, first.newest!, false, 0), "the first copy is old now");
+});
+
+Deno.test("credential cache: a question in flight is one, whoever asks, and one that was lost is asked again", () => {
+  const here = newCache(4);
+  const there = CredentialCache.attach(here.buffer, backend);
+  here.getOrAdd("alice", REALM);
+  assert(there.beginFetch("alice", REALM, 1000));
+  assert(there.beginFetch("alice", REALM, 1000));
+  assert(!here.beginFetch("alice", REALM, 2000));
+  assert(here.isFetching(here.peek("alice", REALM)!, 2000));
+  here.endFetch("alice", REALM); // It is not this thread's.
+  assert(!here.beginFetch("alice", REALM, 30_999));
+  assert(here.beginFetch("alice", REALM, 31_000));
+  assert(!there.beginFetch("alice", REALM, 31_000));
+  here.endFetch("alice", REALM);
+  assert(!here.isFetching(here.peek("alice", REALM)!, 31_000));
+  assert(there.beginFetch("alice", REALM, 31_000));
+  there.install(issued(filled("alice", 1)));
+  assert(!here.isFetching(here.peek("alice", REALM)!, 31_000));
+});
+
+Deno.test("credential cache: other threads see the same users, realms and credentials", () => {
+  const here = newCache(100);
+  const there = CredentialCache.attach(here.buffer, backend);
+  here.install(issued(filled("alice", 1, { realm: "one.example" })));
+  there.install(issued(filled("alice", 2, { realm: "two.example" })));
+  assertEquals(there.peek("alice", "one.example")?.newest?.nonceHex, hex(1));
+  assertEquals(here.peek("alice", "two.example")?.newest?.nonceHex, hex(2));
+  assertEquals([here.size, there.size], [2, 2]);
+  assertThrows(() => CredentialCache.attach(new SharedArrayBuffer(4096), backend), TypeError);
+});
+
+Deno.test("credential cache: windows are few; without one skipped tokens are refused, and one not needed is given on", () => {
+  const cache = newCache(1000); // 64 windows
+  const skip = (name: string, now: number) => {
+    const user = cache.install(issued(filled(name, 1)))!;
+    const live = user.newest!;
+    const { state } = live;
+    // As the verifier does for a token five below i.
+    state.hash = {
+      ...state.hash,
+      name: "SHA-1",
+      size: 20,
+      verify: () => true,
+      hmac: () => new Uint8Array(20),
+    };
+    const answer = { seq: 5, token: new Uint8Array(20), response: new Uint8Array(20) };
+    const request = { method: "INVITE", uri: "sip:b@x", callId: "c", cseq: 1 };
+    const verdict = live.verify(answer as never, request, "", now, DEFAULT_VERIFIER_POLICY);
+    assertEquals(verdict, "ok");
+    assert(cache.commit(user, live, true, now));
+  };
+  const isOpen = (name: string, index: number, now: number) => {
+    const { window, index: i } = cache.peek(name, REALM)!.newest!.state;
+    return window?.isOpen(i, index, now, DEFAULT_VERIFIER_POLICY.reorderMs) ?? false;
+  };
+  for (let i = 0; i < 65; i++) skip(`u${i}`, 1000);
+  assertEquals([0, 63, 64].map((i) => isOpen(`u${i}`, 7, 1001)), [true, true, false]);
+  skip("late", 6000);
+  assertEquals(["u0", "late", "u1"].map((name) => isOpen(name, 7, 6000)), [false, true, false]);
+  assertEquals(cache.peek("u0", REALM)!.newest!.index, 5);
+});
+
+Deno.test("credential cache: it agrees with a model of unlimited memory as long as there is room", () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const random = seededRandom(seed);
+    const cache = CredentialCache.create(4000, backend, random);
+    const model = new Map<string, number[]>();
+    const verified = new Set<string>();
+    for (let step = 0; step < 5000; step++) {
+      const name = `u${random.below(300)}`;
+      const what = random.below(10);
+      const nonces = model.get(name);
+      if (what < 5) {
+        const fill = 1 + random.below(255);
+        cache.install(issued(filled(name, fill)));
+        model.set(name, [fill, ...nonces ?? []].slice(0, 2));
+      } else if (what < 7 && nonces !== undefined && nonces.length > 0) {
+        const user = cache.get(name, REALM)!;
+        assert(cache.commit(user, user.newest!, true, 0));
+        verified.add(name);
+      } else if (what < 8) {
+        cache.remove({ username: name, realm: REALM });
+        model.delete(name);
+        verified.delete(name);
+      } else {
+        const user = cache.peek(name, REALM);
+        const found = [user?.newest, user?.older].filter((live) => live !== undefined)
+          .map((live) => live.state.nonce[3]);
+        assertEquals(found, nonces ?? [], `seed ${seed}, step ${step}`);
+        assertEquals(user?.verified ?? false, verified.has(name), `seed ${seed}, step ${step}`);
+      }
+      assertEquals(
+        [cache.size, cache.verifiedSize],
+        [model.size, verified.size],
+        `seed ${seed}, step ${step}`,
+      );
+    }
+  }
+});
+
+Deno.test("credential cache: max_users below 4 is misuse, and more than there is memory for an error", () => {
+  for (const wrong of [3, 0, -1, 4.5, NaN, Infinity, 2 ** 40]) {
+    assertThrows(() => newCache(wrong), RangeError);
   }
 });

@@ -5,38 +5,12 @@
 import {
   type ChainAlgorithm,
   type Credential,
-  type HashBackend,
   type Identity,
-  LiveCredential,
+  type LiveCredential,
   RENEW_INTERVAL_MS,
 } from "../mod.ts";
-import { type CachedUser, CredentialCache } from "./credential_cache.ts";
-
-/** What DBclient says about one user, docs/PROTOCOL.md §9 (ISSUED). */
-export type IssueOutcome =
-  | {
-    readonly status: "ok";
-    readonly credential: Credential;
-    /** Time to live, s. */
-    readonly ttl: number;
-    /** The revocation serial that was read before the row. */
-    readonly serial: number;
-  }
-  | { readonly status: "error"; readonly code: string };
-
-/** The way to DBclient as the source needs it; the real one is in dbclient_service_io.ts. */
-export interface IssueService {
-  readonly connected: boolean;
-  /**
-   * Asks for credentials. `done` is called once: with the outcomes by position, or with undefined when the service
-   * cannot be reached or gave no answer in time.
-   */
-  issue(
-    algorithm: ChainAlgorithm,
-    users: readonly Identity[],
-    done: (outcomes: readonly IssueOutcome[] | undefined, now: number) => void,
-  ): void;
-}
+import type { CachedUser, CredentialCache } from "./credential_cache.ts";
+import type { IssueOutcome, IssueService } from "./issue_service.ts";
 
 /** What an operator may tune. */
 export interface SourceOptions {
@@ -49,8 +23,6 @@ export interface SourceOptions {
   readonly lowWater: number;
 }
 
-/** Entries of forgotten users that may wait besides those of the cache, before they are looked for. */
-const AGEING_SLACK = 1024;
 /** Most users in one ISSUE frame, docs/PROTOCOL.md §9. */
 const MAX_BATCH = 1000;
 /** The part of a credential's life after which it is renewed if its user was seen, docs/PROTOCOL.md §7. */
@@ -73,6 +45,17 @@ interface Fetch {
   readonly key: string;
   readonly identity: Identity;
   readonly waiters: FetchWaiter[];
+  /** The user's newest credential when the question was asked, or found to be asked by another thread. */
+  readonly tag: number;
+  /** When the question before was asked, if this one cannot be asked and does not count (docs/PROTOCOL.md §5); ms. */
+  readonly before: number | undefined;
+}
+
+/** A user for the prefetcher, and the credential that is to be replaced. */
+interface Wanted extends Identity {
+  readonly tag: number;
+  /** When a credential of the user was last asked for, ms. */
+  readonly lastIssueAt: number;
 }
 
 /** Counters of what was asked and why. */
@@ -96,27 +79,23 @@ export class CredentialSource {
   };
   readonly #inFlight = new Map<string, Fetch>();
   readonly #queue: Fetch[] = [];
-  readonly #wanted = new Map<string, Identity>();
-  /** Users to look at again, by the second in which a credential of theirs nears its end. */
-  readonly #ageing = new Map<number, CachedUser[]>();
-  #ageingCount = 0;
-  /** Users of {@linkcode #ageing} whose second has come. */
-  readonly #due: CachedUser[][] = [];
+  /** Users about whom another thread is asking. */
+  readonly #elsewhere = new Map<string, Fetch>();
+  readonly #wanted = new Map<string, Wanted>();
   readonly #revoked = new Map<string, { readonly serial: number; readonly until: number }>();
   #flushedSerial = 0;
   #nextRound = -Infinity;
-  #agedTo = -1;
+  /** Copies of users, used again and again. */
+  readonly #user: CachedUser;
+  readonly #installed: CachedUser;
 
   constructor(
     private readonly cache: CredentialCache,
     private readonly service: IssueService,
-    private readonly hashes: HashBackend,
     private readonly options: SourceOptions,
-  ) {}
-
-  /** Users, some of them forgotten by the cache, whose credential is to be looked at when it grows old. */
-  get waiting(): number {
-    return this.#ageingCount;
+  ) {
+    this.#user = cache.newUser();
+    this.#installed = cache.newUser();
   }
 
   /** Users whose credential is on the way. */
@@ -126,12 +105,12 @@ export class CredentialSource {
 
   /** Whether an agent's wish for a new credential may cause a question now, docs/PROTOCOL.md §5. */
   mayRenew(user: CachedUser, now: number): boolean {
-    return this.#inFlight.has(user.key) || now - user.lastIssueAt >= RENEW_INTERVAL_MS;
+    return this.isFetching(user, now) || now - user.lastIssueAt >= RENEW_INTERVAL_MS;
   }
 
-  /** Whether a question about this user is under way or queued. */
-  isFetching(user: CachedUser): boolean {
-    return this.#inFlight.has(user.key);
+  /** Whether a question about this user is under way or queued, here or in another thread. */
+  isFetching(user: CachedUser, now: number): boolean {
+    return this.cache.isFetching(user, now) || this.#inFlight.has(keyOf(user));
   }
 
   /**
@@ -139,9 +118,8 @@ export class CredentialSource {
    * next {@linkcode flush}.
    */
   fetch(user: CachedUser, now: number, waiter?: FetchWaiter): void {
-    // A question that cannot be asked now does not count (docs/PROTOCOL.md §5).
-    if (this.service.connected) user.lastIssueAt = now;
-    const fetch = this.#inFlight.get(user.key) ?? this.#ask(user.key, user);
+    const key = keyOf(user);
+    const fetch = this.#inFlight.get(key) ?? this.#elsewhere.get(key) ?? this.#ask(key, user, now);
     if (waiter !== undefined) fetch.waiters.push(waiter);
   }
 
@@ -156,14 +134,13 @@ export class CredentialSource {
   preload(credential: Credential, issuedAt: number, ttl: number, serial: number, now: number): boolean {
     const { username, realm } = credential;
     const lifeMs = ttl * 1000;
-    const revoked = this.#revokedSerial(CredentialCache.key(username, realm));
-    if (now >= issuedAt + lifeMs || serial < revoked) return false;
-    const user = this.cache.preload(username, realm);
-    if (user === undefined) return false;
-    const hash = this.hashes.get(credential.algorithm);
-    user.install(new LiveCredential(hash, credential, issuedAt, issuedAt + lifeMs));
-    const step = this.counters.preloaded++ % PRELOAD_STEPS / PRELOAD_STEPS;
-    this.#schedule(user, issuedAt + lifeMs * (RENEW_AT_LIFE + step * PRELOAD_SPREAD));
+    if (now >= issuedAt + lifeMs || serial < this.#revokedSerial(username, realm)) return false;
+    const step = this.counters.preloaded % PRELOAD_STEPS / PRELOAD_STEPS;
+    const lookAt = issuedAt + lifeMs * (RENEW_AT_LIFE + step * PRELOAD_SPREAD);
+    if (!this.cache.preload({ credential, issuedAt, expiresAt: issuedAt + lifeMs, serial, lookAt })) {
+      return false;
+    }
+    this.counters.preloaded++;
     return true;
   }
 
@@ -172,13 +149,12 @@ export class CredentialSource {
     const { newest } = user;
     if (!this.options.prefetching || newest === undefined) return;
     // Used up: asked for at once, so that the answer to this very request can announce the next credential.
-    if (newest.index === 0 && this.service.connected && !this.#inFlight.has(user.key)) {
-      this.counters.prefetched++;
-      this.#ask(user.key, user);
+    if (newest.index === 0 && this.service.connected && !this.isFetching(user, now)) {
+      this.#prefetch(keyOf(user), user, now);
       return;
     }
     const low = newest.touched && newest.index <= this.options.lowWater;
-    if (low || now >= renewalTime(newest)) this.#want(user.key, user);
+    if (low || now >= renewalTime(newest)) this.#want(keyOf(user), user);
   }
 
   /** Sends the questions collected since the last call, as few frames as possible. */
@@ -198,13 +174,15 @@ export class CredentialSource {
   /** Runs what is due: ageing credentials, and a round of the prefetcher. */
   advance(now: number): void {
     this.#age(now);
+    if (this.#elsewhere.size > 0) this.#lookElsewhere(now);
     if (now < this.#nextRound) return;
     this.#nextRound = now + this.options.prefetchDelayMs;
     for (const [key, { until }] of this.#revoked) if (until <= now) this.#revoked.delete(key);
     if (!this.service.connected) return;
-    for (const [key, identity] of this.#wanted) {
-      this.counters.prefetched++;
-      this.#ask(key, identity);
+    for (const [key, wanted] of this.#wanted) {
+      const tag = this.cache.peek(wanted.username, wanted.realm, this.#user)?.tag ?? 0;
+      // Else it was renewed since, or forgotten.
+      if (tag === wanted.tag) this.#prefetch(key, wanted, now);
     }
     this.#wanted.clear();
     this.flush(now);
@@ -218,24 +196,58 @@ export class CredentialSource {
       return;
     }
     for (const { username, realm } of users) {
-      this.cache.revoke(username, realm);
-      const key = `${realm}\n${username}`;
-      this.#revoked.set(key, { serial, until: now + REVOCATION_MEMORY_MS });
+      this.cache.revoke(username, realm, serial);
+      this.#revoked.set(keyOf({ username, realm }), { serial, until: now + REVOCATION_MEMORY_MS });
     }
   }
 
-  #want(key: string, { username, realm }: Identity): void {
+  #want(key: string, { username, realm, tag, lastIssueAt }: Wanted): void {
     if (!this.#inFlight.has(key) && this.#wanted.size < MAX_WANTED) {
-      this.#wanted.set(key, { username, realm });
+      this.#wanted.set(key, { username, realm, tag, lastIssueAt });
     }
   }
 
-  #ask(key: string, { username, realm }: Identity): Fetch {
-    const fetch = { key, identity: { username, realm }, waiters: [] };
-    this.#inFlight.set(key, fetch);
+  #prefetch(key: string, user: Wanted, now: number): void {
+    // A question of another thread serves as well.
+    if (this.#ask(key, user, now, false) !== undefined) this.counters.prefetched++;
+  }
+
+  /** Queues a question, or begins to wait for that of another thread. */
+  #ask(key: string, user: Wanted, now: number): Fetch;
+  #ask(key: string, user: Wanted, now: number, wait: false): Fetch | undefined;
+  #ask(
+    key: string,
+    { username, realm, tag, lastIssueAt }: Wanted,
+    now: number,
+    wait = true,
+  ): Fetch | undefined {
+    const own = this.cache.beginFetch(username, realm, now);
+    if (!own && !wait) return undefined;
+    const before = this.service.connected ? undefined : lastIssueAt;
+    const fetch = { key, identity: { username, realm }, waiters: [], tag, before };
     this.#wanted.delete(key);
-    this.#queue.push(fetch);
+    if (own) {
+      this.#inFlight.set(key, fetch);
+      this.#queue.push(fetch);
+    } else this.#elsewhere.set(key, fetch);
     return fetch;
+  }
+
+  /** Tells those who wait for the question of another thread when it is answered, or asks when that thread was lost. */
+  #lookElsewhere(now: number): void {
+    for (const [key, fetch] of this.#elsewhere) {
+      const { username, realm } = fetch.identity;
+      const user = this.cache.peek(username, realm, this.#user);
+      if (user !== undefined && user.tag === fetch.tag && user.fetcher !== 0) {
+        if (this.cache.isFetching(user, now)) continue;
+        this.#elsewhere.delete(key);
+        for (const waiter of fetch.waiters) this.fetch(user, now, waiter);
+        continue;
+      }
+      this.#elsewhere.delete(key);
+      const fresh = user !== undefined && user.tag !== fetch.tag ? user : undefined;
+      for (const waiter of fetch.waiters) waiter(fresh, now);
+    }
   }
 
   #finish(
@@ -244,102 +256,62 @@ export class CredentialSource {
     askedAt: number,
     now: number,
   ): void {
-    batch.forEach(({ key, identity, waiters }, i) => {
+    batch.forEach(({ key, identity, waiters, tag, before }, i) => {
       this.#inFlight.delete(key);
       const outcome = outcomes?.[i];
-      const user = outcome?.status === "ok" ? this.#install(key, outcome, askedAt) : undefined;
+      const user = outcome?.status === "ok" ? this.#install(outcome, askedAt) : undefined;
       if (user === undefined) {
         this.counters.failed++;
+        this.cache.endFetch(identity.username, identity.realm, before);
         // No answer, or DBclient without its database: it may have one later. Other errors stay as they are.
         const later = outcome === undefined || (outcome.status === "error" && outcome.code === "unavailable");
-        if (this.options.prefetching && later) this.#want(key, identity);
+        if (this.options.prefetching && later) this.#want(key, { ...identity, tag, lastIssueAt: askedAt });
       }
       for (const waiter of waiters) waiter(user, now);
     });
   }
 
   /** Puts a credential in use, unless its user was revoked after the row was read. */
-  #install(key: string, outcome: IssueOutcome & { status: "ok" }, askedAt: number): CachedUser | undefined {
-    if (outcome.serial < this.#revokedSerial(key)) return undefined;
-    const { credential } = outcome;
-    const lifeMs = outcome.ttl * 1000;
+  #install(outcome: IssueOutcome & { status: "ok" }, askedAt: number): CachedUser | undefined {
+    const { credential, serial, ttl } = outcome;
+    if (serial < this.#revokedSerial(credential.username, credential.realm)) return undefined;
+    const lifeMs = ttl * 1000;
     // Counted from the question, not from the answer: a slow answer must not lengthen a life.
-    const live = new LiveCredential(
-      this.hashes.get(credential.algorithm),
-      credential,
-      askedAt,
-      askedAt + lifeMs,
-    );
-    // The user may have been forgotten, and even added anew, while the credential was on the way.
-    const user = this.cache.getOrAdd(credential.username, credential.realm);
-    user.install(live);
-    user.lastIssueAt = Math.max(user.lastIssueAt, askedAt);
-    this.#schedule(user, askedAt + lifeMs * RENEW_AT_LIFE);
-    return user;
+    const expiresAt = askedAt + lifeMs;
+    const lookAt = askedAt + lifeMs * RENEW_AT_LIFE;
+    return this.cache.install({ credential, issuedAt: askedAt, expiresAt, serial, lookAt }, this.#installed);
   }
 
   /** A credential whose serial is below this is void. */
-  #revokedSerial(key: string): number {
-    const ofUser = this.#revoked.size === 0 ? 0 : this.#revoked.get(key)?.serial ?? 0;
+  #revokedSerial(username: string, realm: string): number {
+    const ofUser = this.#revoked.size === 0 ? 0 : this.#revoked.get(keyOf({ username, realm }))?.serial ?? 0;
     return Math.max(ofUser, this.#flushedSerial);
-  }
-
-  /** Has a user looked at again: one entry for each, which moves on by itself when it comes too early. */
-  #schedule(user: CachedUser, at: number): void {
-    const second = Math.ceil(at / 1000);
-    if (user.dueSecond !== undefined && user.dueSecond <= second) return;
-    user.dueSecond = second;
-    const due = this.#ageing.get(second);
-    if (due === undefined) this.#ageing.set(second, [user]);
-    else due.push(user);
-    if (++this.#ageingCount > 1.25 * this.cache.capacity + AGEING_SLACK) this.#forgetEvicted();
-  }
-
-  /** Drops the entries of users that the cache has forgotten: made-up names must not outlive it here. */
-  #forgetEvicted(): void {
-    this.#ageingCount = 0;
-    for (const [second, users] of this.#ageing) {
-      const kept = users.filter((user) =>
-        this.cache.peek(user.username, user.realm) === user && user.dueSecond === second
-      );
-      this.#ageingCount += kept.length;
-      if (kept.length > 0) this.#ageing.set(second, kept);
-      else this.#ageing.delete(second);
-    }
   }
 
   /** Looks at users whose credential has a tenth of its life left, or none. */
   #age(now: number): void {
-    const second = Math.floor(now / 1000);
-    if (second !== this.#agedTo) {
-      this.#agedTo = second;
-      for (const [due, users] of this.#ageing) {
-        if (due > second) continue;
-        this.#ageing.delete(due);
-        this.#due.push(users);
-      }
-    }
-    for (let left = MAX_AGED; left > 0 && this.#due.length > 0; left--) {
-      const users = this.#due[this.#due.length - 1];
-      const user = users.pop();
-      if (user === undefined) this.#due.pop();
-      else {
-        this.#ageingCount--;
-        this.#ageOne(user, now);
-      }
+    for (let left = MAX_AGED; left > 0; left--) {
+      const user = this.cache.nextDue(now, this.#user);
+      if (user === undefined) return;
+      this.#ageOne(user, now);
     }
   }
 
   #ageOne(user: CachedUser, now: number): void {
-    user.dueSecond = undefined;
     const live = user.newest;
-    if (live === undefined || this.cache.peek(user.username, user.realm) !== user) return;
-    if (this.#inFlight.has(user.key)) return;
-    if (now < renewalTime(live)) return this.#schedule(user, renewalTime(live));
-    if (user.seenSinceIssue && this.options.prefetching) this.#want(user.key, user);
-    else if (now < live.expiresAt) this.#schedule(user, live.expiresAt);
-    else this.cache.remove(user);
+    if (live === undefined) return;
+    const renewAt = renewalTime(live);
+    if (now < renewAt) return this.cache.lookAgain(user, renewAt);
+    if (now < live.expiresAt) this.cache.lookAgain(user, live.expiresAt);
+    if (this.isFetching(user, now)) return;
+    if (user.seenSinceIssue && this.options.prefetching) this.#want(keyOf(user), user);
+    else if (now >= live.expiresAt) this.cache.remove(user);
   }
+}
+
+/** The key of a user: realms and names hold no LF (docs/PROTOCOL.md §2). */
+function keyOf({ username, realm }: Identity): string {
+  return `${realm}\n${username}`;
 }
 
 /** When a credential of a user who was seen is renewed, whatever is left of its tokens. */

@@ -8,7 +8,7 @@ import {
   now,
   type VerifyStatus,
 } from "../mod.ts";
-import type { IssueOutcome, IssueService } from "./credential_source.ts";
+import type { IssueOutcome, IssueService } from "./issue_service.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
 
 /** Asks over a {@linkcode DbclientConnection}. */

@@ -85,7 +85,7 @@ export const PROXY_FLAGS = {
     type: "integer",
     default: 200_000,
     min: 4,
-    max: 100_000_000,
+    max: 20_000_000,
     unit: "users",
     help: "Size of the credential cache; a quarter of it is for users not verified yet",
   },

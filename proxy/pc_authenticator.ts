@@ -4,12 +4,12 @@
  * credential from DBclient.
  */
 import {
+  acceptedMac,
   type AuthHeader,
+  type ChainHash,
   isMalformed,
   type LiveCredential,
-  parseAuthAt,
   parsePcAnswer,
-  PC_SCHEME,
   type PcAnswer,
   type RequestIdentity,
   type SipMessage,
@@ -21,16 +21,25 @@ import {
   writePcInfo,
 } from "../mod.ts";
 import type { AuthKind } from "./auth_kind.ts";
+import type { CredentialCopy } from "./cache/credential_copy.ts";
 import type { CachedUser, CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
 import type { MissLimiter } from "./miss_limiter.ts";
+import { fieldWithControl, ownAnswers, usernameOf } from "./pc_answers.ts";
 import { usernameFault } from "./subscriber.ts";
 
 /** An accepted token: what the confirmation in the final response is made from. */
 export interface Accepted {
   readonly kind: AuthKind;
-  readonly user: CachedUser;
-  readonly live: LiveCredential;
+  readonly username: string;
+  readonly realm: string;
+  /** hex(N) of the credential that the token is of. */
+  readonly nonce: string;
+  /** Tells it from the user's other credentials. */
+  readonly tag: number;
+  readonly hash: ChainHash;
+  /** Its K: the cache may have forgotten it when the final response comes. */
+  readonly key: Uint8Array;
   readonly seq: number;
   readonly request: RequestIdentity;
 }
@@ -66,8 +75,6 @@ export interface PcOptions {
   readonly aliases: ReadonlyMap<string, string>;
 }
 
-// deno-lint-ignore no-control-regex
-const CONTROL = /[\x00-\x1f\x7f]/;
 /** Seconds that a refused sender is told to wait when DBclient cannot be asked. */
 const RETRY_AFTER_UNAVAILABLE = 5;
 /** Seconds that a refused sender is told to wait for another renewal, docs/PROTOCOL.md §5. */
@@ -75,9 +82,15 @@ const RETRY_AFTER_RENEW = 2;
 
 const OTHER_URI = "uri is not the Request-URI";
 
+/** Verifications of one answer that another thread came in between. */
+const MAX_RETRIES = 16;
+
 /** Verifies answers and makes challenges. */
 export class PcAuthenticator {
   readonly #qop: "auth-int" | undefined;
+  /** Copies of users, used again and again. */
+  readonly #user: CachedUser;
+  readonly #challenged: CachedUser;
 
   constructor(
     private readonly cache: CredentialCache,
@@ -86,6 +99,8 @@ export class PcAuthenticator {
     private readonly options: PcOptions,
   ) {
     this.#qop = options.authInt ? "auth-int" : undefined;
+    this.#user = cache.newUser();
+    this.#challenged = cache.newUser();
   }
 
   /** The name under which a From user is known to the subscriber database. */
@@ -108,7 +123,7 @@ export class PcAuthenticator {
     if (fault !== undefined) return { verdict: "malformed", reason: `username ${fault}` };
     const control = fieldWithControl(message);
     if (control !== undefined) return { verdict: "malformed", reason: `${control} has a control character` };
-    let found: { live: LiveCredential; user: CachedUser; answer: PcAnswer } | undefined;
+    let found: PcAnswer | undefined;
     let malformed: string | undefined;
     for (const header of answers) {
       const answer = parsePcAnswer(header, this.#qop);
@@ -116,51 +131,81 @@ export class PcAuthenticator {
         malformed ??= `${answer.field} ${answer.problem}`.trim();
         continue;
       }
-      const user = answer.opaque === this.options.opaque ? this.cache.get(answer.username, realm) : undefined;
-      const live = user?.find(answer.algorithm, answer.nonce);
-      if (user === undefined || live === undefined) {
+      if (answer.opaque !== this.options.opaque || this.#find(answer, realm) === undefined) {
         if (answer.uri !== message.requestUri) malformed ??= OTHER_URI;
         continue;
       }
       if (found !== undefined) {
         return { verdict: "malformed", reason: "two answers are for live credentials" };
       }
-      found = { live, user, answer };
+      found = answer;
     }
     if (found === undefined) {
       return malformed !== undefined && answers.length === 1
         ? { verdict: "malformed", reason: malformed }
         : { verdict: "stale", username };
     }
-    if (found.answer.uri !== message.requestUri) return { verdict: "malformed", reason: OTHER_URI };
-    return this.#verify(found.live, found.user, found.answer, message, kind, now);
+    if (found.uri !== message.requestUri) return { verdict: "malformed", reason: OTHER_URI };
+    return this.#verify(found, realm, message, kind, now);
   }
 
-  #verify(
-    live: LiveCredential,
-    user: CachedUser,
+  /** The live credential that an answer names, as a copy; of the user in `#user`. */
+  #find({ username, algorithm, nonce }: PcAnswer, realm: string): CredentialCopy | undefined {
+    return this.cache.get(username, realm, this.#user)?.find(algorithm, nonce);
+  }
+
+  /** Verifies an answer on a copy of its user; again when the user was changed meanwhile by another thread. */
+  #verify(answer: PcAnswer, realm: string, message: SipMessage, kind: AuthKind, now: number): PcResult {
+    for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
+      const live = this.#find(answer, realm);
+      if (live === undefined) return { verdict: "stale", username: answer.username };
+      const result = this.#verifyCopy(live, answer, message, kind, now);
+      if (result !== undefined) return result;
+    }
+    // Others use up this user's tokens faster than this thread looks at them.
+    return { verdict: "replayed", username: answer.username, nonce: answer.nonce };
+  }
+
+  /** Undefined when the outcome came too late to count. */
+  #verifyCopy(
+    live: CredentialCopy,
     answer: PcAnswer,
     message: SipMessage,
     kind: AuthKind,
     now: number,
-  ): PcResult {
+  ): PcResult | undefined {
+    const user = this.#user;
     const request = {
       method: message.method,
       uri: answer.uri,
       callId: message.callId,
       cseq: message.cseqNumber,
-      ...(this.#qop === undefined ? {} : { bodyHash: toHex(live.hash.digest(message.body())) }),
+      ...(this.#qop === undefined ? {} : { bodyHash: toHex(live.state.hash.digest(message.body())) }),
     };
     const verdict = live.verify(answer, request, this.options.opaque, now, this.options.policy);
+    const { username, nonce, seq } = answer;
+    // A failed walk is counted; the other verdicts change nothing.
+    const changed = verdict === "ok" || verdict === "bad_token";
+    if (changed && !this.cache.commit(user, live, verdict === "ok", now)) return undefined;
     if (verdict !== "ok") {
       const reason = verdict === "malformed" ? "seq is not within the chain" : undefined;
-      return { verdict, username: user.username, nonce: live.nonceHex, reason };
+      return { verdict, username, nonce, reason };
     }
-    user.seenSinceIssue = true;
-    this.cache.markVerified(user);
     this.source.noteAccepted(user, now);
+    const { tag, state: { hash, key } } = live;
     const { callId, cseq } = request;
-    return { verdict, accepted: { kind, user, live, seq: answer.seq!, request: { callId, cseq } } };
+    const accepted = {
+      kind,
+      username,
+      realm: user.realm,
+      nonce,
+      tag,
+      hash,
+      key: key.slice(),
+      seq: seq!,
+      request: { callId, cseq },
+    };
+    return { verdict, accepted };
   }
 
   /**
@@ -181,14 +226,14 @@ export class PcAuthenticator {
   ): void {
     const { guided, stale, renew } = describe(result.verdict);
     const username = result.username ?? this.subscriberName(fromUser);
-    const known = this.cache.get(username, realm);
+    const known = this.cache.get(username, realm, this.#challenged);
     const offer = known?.newest;
     const spent = renew && offer?.nonceHex === result.nonce;
     if (offer?.canOffer(now) && !spent) {
       done({ header: this.#write(offer, realm, guided, stale, request) }, now);
       return;
     }
-    if (known === undefined || !this.source.isFetching(known)) {
+    if (known === undefined || !this.source.isFetching(known, now)) {
       if (known !== undefined && spent) {
         if (!this.source.mayRenew(known, now)) {
           done({ unavailable: true, retryAfter: RETRY_AFTER_RENEW }, now);
@@ -200,7 +245,7 @@ export class PcAuthenticator {
         return;
       }
     }
-    this.source.fetch(known ?? this.cache.getOrAdd(username, realm), now, (fetched, at) => {
+    this.source.fetch(known ?? this.cache.getOrAdd(username, realm, this.#challenged), now, (fetched, at) => {
       const fresh = fetched?.newest;
       done(
         fresh?.canOffer(at)
@@ -212,16 +257,17 @@ export class PcAuthenticator {
   }
 
   /** The value of the confirmation header for an accepted token, docs/PROTOCOL.md §7. */
-  confirmation({ user, live, seq, request }: Accepted, now: number): string {
-    const { newest } = user;
-    const next = newest !== undefined && newest !== live && !newest.touched && newest.canOffer(now)
-      ? { nonce: newest.nonceHex, chain: newest.credential.n }
+  confirmation(accepted: Accepted, now: number): string {
+    const { username, realm, nonce, tag, hash, key, seq, request } = accepted;
+    const newest = this.cache.peek(username, realm, this.#user)?.newest;
+    const next = newest !== undefined && newest.tag !== tag && !newest.touched && newest.canOffer(now)
+      ? { nonce: newest.nonceHex, chain: newest.n }
       : undefined;
     return writePcInfo({
-      realm: user.realm,
-      nonce: live.nonceHex,
+      realm,
+      nonce,
       seq,
-      rspauth: live.rspauth(this.options.opaque, seq, request, next),
+      rspauth: acceptedMac(hash, key, this.options.opaque, seq, request, next),
       ...(next === undefined ? {} : { next }),
     });
   }
@@ -235,9 +281,9 @@ export class PcAuthenticator {
   ): string {
     return writePcChallenge({
       realm,
-      algorithm: live.credential.algorithm,
+      algorithm: live.algorithm,
       nonce: live.nonceHex,
-      chain: live.credential.n,
+      chain: live.n,
       opaque: this.options.opaque,
       ...(this.#qop === undefined ? {} : { qop: this.#qop }),
       stale,
@@ -255,34 +301,8 @@ export class PcAuthenticator {
   }
 }
 
-/** A field of the request that goes into a MAC and may not (docs/PROTOCOL.md §2), since LF joins the fields there. */
-function fieldWithControl(message: SipMessage): string | undefined {
-  if (CONTROL.test(message.callId)) return "Call-ID";
-  if (CONTROL.test(message.requestUri)) return "Request-URI";
-  return CONTROL.test(message.method) ? "method" : undefined;
-}
-
-function usernameOf(answer: AuthHeader): string | undefined {
-  return answer.params.find(([name]) => name === "username")?.[1];
-}
-
 /** What kind of challenge a verdict asks for, docs/PROTOCOL.md §4, §6. */
 function describe(verdict: Verdict): { guided: boolean; stale: boolean; renew: boolean } {
   const row = VERDICTS[verdict];
   return { guided: row.answer === "guided", stale: row.stale ?? false, renew: row.renew ?? false };
-}
-
-/**
- * The PC answers for one realm. Those for other realms or without a realm, and other schemes, are another proxy's;
- * one that breaks off before its realm could be read counts as ours, so that its sender is told.
- */
-function ownAnswers(message: SipMessage, kind: AuthKind, realm: string): AuthHeader[] {
-  const own: AuthHeader[] = [];
-  for (let i = message.first(kind.answer); i >= 0; i = message.next(i)) {
-    const header = parseAuthAt(message.buffer, message.valueStart(i), message.valueEnd(i));
-    if (header.scheme.toUpperCase() !== PC_SCHEME) continue;
-    const stated = header.params.find(([name]) => name === "realm")?.[1];
-    if (stated === realm || (stated === undefined && header.error !== undefined)) own.push(header);
-  }
-  return own;
 }

@@ -10,11 +10,12 @@ import {
   type WarmupRecord,
 } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
-import { CredentialSource, type IssueService } from "./credential_source.ts";
+import { CredentialSource } from "./credential_source.ts";
 import { defaultRoute } from "./default_route.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import { DigestAuthenticator, type VerifyService } from "./digest_authenticator.ts";
 import { digestUriMatcher } from "./digest_uri.ts";
+import type { IssueService } from "./issue_service.ts";
 import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
@@ -45,8 +46,11 @@ export class Proxy {
     const { random } = environment;
     const { aliases } = settings;
     const algorithm: ChainAlgorithm = values.algorithm;
-    this.cache = new CredentialCache(values.max_users);
-    this.source = new CredentialSource(this.cache, service, hashes, {
+    const cacheOptions = { digestBytes: hashes.get(algorithm).size, reorderMs: values.reorder_ms };
+    this.cache = environment.cache === undefined
+      ? CredentialCache.create(values.max_users, hashes, random, cacheOptions)
+      : CredentialCache.attach(environment.cache, hashes, cacheOptions);
+    this.source = new CredentialSource(this.cache, service, {
       algorithm,
       prefetching: values.prefetching,
       prefetchDelayMs: values.prefetch_delay * 1000,

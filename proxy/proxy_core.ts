@@ -70,6 +70,8 @@ export interface ProxyOptions {
 export interface ProxyEnvironment {
   readonly random: Random;
   readonly now: number;
+  /** The credential cache of another thread of this proxy, to be shared; without it the proxy makes its own. */
+  readonly cache?: SharedArrayBuffer;
   /** Sends a datagram; see SendMessage. */
   readonly send: SendMessage;
   /** Finds the address of a host name; `done` gets undefined when there is none. */

@@ -10,6 +10,7 @@ import {
 } from "../mod.ts";
 import { isAddress, uriDestination } from "./destination.ts";
 import type { AuthMode } from "./default_route.ts";
+import { MAX_REALMS } from "./cache/layout.ts";
 import type { ProxyValues } from "./options.ts";
 
 /** Settings that took more than reading a value. */
@@ -76,6 +77,7 @@ export function readSettings(values: ProxyValues): Settings {
   if (values.realm.length === 0 && values.route === undefined && auth !== "none") {
     throw new UsageError("--realm needs a value: the domain whose users are authenticated (or --auth none)");
   }
+  if (values.realm.length > MAX_REALMS) throw new UsageError(`--realm takes at most ${MAX_REALMS} values`);
   for (const realm of values.realm) {
     // deno-lint-ignore no-control-regex
     if (new TextEncoder().encode(realm).length > 256 || /[\x00-\x1f\x7f]/.test(realm)) {

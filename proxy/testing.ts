@@ -35,7 +35,7 @@ import {
   type VerifyStatus,
   writePcAnswer,
 } from "../mod.ts";
-import type { IssueOutcome, IssueService } from "./credential_source.ts";
+import type { IssueOutcome, IssueService } from "./issue_service.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
 import { PROXY_FLAGS } from "./options.ts";
 import { Proxy } from "./proxy.ts";

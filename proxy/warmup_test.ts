@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Credential, deriveCredential, ha1, toHex, type WarmupRecord } from "../mod.ts";
-import { CredentialCache } from "./credential_cache.ts";
+import { filled, issued, newCache } from "./cache/testing.ts";
 import {
   backend,
   CALLED,
@@ -57,15 +57,16 @@ Deno.test("warm-up: loaded users are protected from made-up names; what is over 
 });
 
 Deno.test("warm-up: a user that is there already, and one named twice, keep their credential", () => {
-  const cache = new CredentialCache(8);
-  const there = cache.getOrAdd("alice", REALM);
-  assertEquals(cache.preload("alice", REALM), undefined);
-  assertEquals(cache.peek("alice", REALM), there);
-  const loaded = cache.preload("bob", REALM);
-  assert(loaded?.verified);
-  assertEquals(cache.preload("bob", REALM), undefined);
+  const cache = newCache(8);
+  cache.install(issued(filled("alice", 1)));
+  assert(!cache.preload(issued(filled("alice", 2))));
+  assertEquals(cache.peek("alice", REALM)?.newest?.nonceHex, "01".repeat(16));
+  assert(cache.preload(issued(filled("bob", 3))));
+  assert(cache.peek("bob", REALM)?.verified);
+  assert(!cache.preload(issued(filled("bob", 4))));
+  assertEquals(cache.peek("bob", REALM)?.newest?.nonceHex, "03".repeat(16));
   assertEquals(cache.size, 2);
-  cache.remove(loaded);
+  cache.remove({ username: "bob", realm: REALM });
   assertEquals(cache.size, 1);
 });
 
@@ -95,7 +96,10 @@ Deno.test("warm-up: users who were seen are renewed, over a twentieth of the lif
   }))
     .map(({ username, ...rest }) => ({ ...rest, credential: { ...rest.credential, username } }));
   proxy.preload(loaded, 0, 0, 0);
-  for (const name of names.slice(0, 600)) proxy.cache.peek(name, REALM)!.seenSinceIssue = true;
+  for (const name of names.slice(0, 600)) {
+    const user = proxy.cache.peek(name, REALM)!;
+    assert(proxy.cache.commit(user, user.newest!, true, 0)); // As after an accepted token.
+  }
   harness.runTo(899_000);
   assertEquals(dbclient.asked, []);
   harness.runTo(920_000);

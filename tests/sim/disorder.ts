@@ -1,6 +1,6 @@
 /** A time of everything that may go wrong, for the properties that have to hold during and after it. */
 import type { CHAIN_ALGORITHMS } from "../../mod.ts";
-import type { IssueOutcome } from "../../proxy/credential_source.ts";
+import type { IssueOutcome } from "../../proxy/issue_service.ts";
 import type { Call, Device } from "./device.ts";
 import { BAD_LINK } from "./network.ts";
 import { World, type WorldOptions } from "./world.ts";

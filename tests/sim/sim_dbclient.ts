@@ -13,7 +13,7 @@ import {
 import { DigestChecker, digestColumn } from "../../dbclient/digest_check.ts";
 import { columnOf, Issuer } from "../../dbclient/issuer.ts";
 import type { HashColumn, Subscriber } from "../../dbclient/subscriber.ts";
-import type { IssueOutcome, IssueService } from "../../proxy/credential_source.ts";
+import type { IssueOutcome, IssueService } from "../../proxy/issue_service.ts";
 import type { VerifyService } from "../../proxy/digest_authenticator.ts";
 import type { EventQueue } from "./event_queue.ts";
 

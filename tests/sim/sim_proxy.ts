@@ -8,7 +8,7 @@ import {
   seededRandom,
   type Verdict,
 } from "../../mod.ts";
-import type { IssueOutcome } from "../../proxy/credential_source.ts";
+import type { IssueOutcome } from "../../proxy/issue_service.ts";
 import { PROXY_FLAGS } from "../../proxy/options.ts";
 import { Proxy } from "../../proxy/proxy.ts";
 import { readSettings } from "../../proxy/settings.ts";
@@ -129,7 +129,7 @@ export class SimProxy {
       const result = authorize(message, kind, realm, fromUser, now);
       this.verdicts.set(result.verdict, this.count(result.verdict) + 1);
       if (result.accepted !== undefined) {
-        const { user: { username }, live: { nonceHex: nonce }, seq } = result.accepted;
+        const { username, nonce, seq } = result.accepted;
         const transaction = `${message.topVia()?.branch} ${message.callId} ${message.cseqNumber}`;
         const wrong = this.around.accepted.note({ run, username, nonce, seq, transaction });
         // Thrown here it would end as a 500 of the proxy.
