@@ -20,7 +20,8 @@ import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
 import { PcAuthenticator } from "./pc_authenticator.ts";
-import { ProxyCore, type ProxyEnvironment } from "./proxy_core.ts";
+import { ProxyCore } from "./proxy_core.ts";
+import type { ProxyEnvironment } from "./proxy_environment.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 

@@ -16,11 +16,9 @@ import {
   problemReason,
   pushRecordRoute,
   pushVia,
-  type Random,
   response,
   responseAddress,
   sameAddress,
-  type SendMessage,
   ServerTransaction,
   SipMessage,
   toHex,
@@ -33,62 +31,19 @@ import {
   type Destination,
   isAddress,
   isIpAddress,
-  routeDestination,
+  requestDestination,
   textDestination,
 } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
 import { LocalNames } from "./local_names.ts";
+import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
 import type { PcAuthenticator } from "./pc_authenticator.ts";
 import { RequestContext } from "./request_context.ts";
 import type { RouteFunction } from "./route.ts";
 import { readClaim } from "./subscriber.ts";
 import { TransactionContext } from "./transaction_context.ts";
-
-/** What a proxy core is set up with. */
-export interface ProxyOptions {
-  /** Addresses it listens on: the first of a target's family is used in Via and Record-Route. */
-  readonly listen: readonly Address[];
-  /** The host and port that others see, when it is not the one listened on. */
-  readonly advertise?: Address;
-  readonly realms: readonly string[];
-  /** Where requests for this proxy or a served domain go; undefined: to their Request-URI. */
-  readonly nextHop?: string;
-  /** Marks the dialogs of this proxy, 16 bytes: see {@linkcode DialogTags}. */
-  readonly dialogKey: Uint8Array;
-  /** Hosts whose PC headers in responses are let through (docs/PROTOCOL.md §7). */
-  readonly peers: ReadonlySet<string>;
-  /** Whether final responses carry the confirmation of docs/PROTOCOL.md §7. */
-  readonly confirm: boolean;
-  readonly maxTransactions: number;
-  /** Timer C in ms: more than three minutes (RFC 3261 §16.6 step 11). */
-  readonly timerC: number;
-}
-
-/** What the core needs of its surroundings. */
-export interface ProxyEnvironment {
-  readonly random: Random;
-  readonly now: number;
-  /** The credential cache of another thread of this proxy, to be shared; without it the proxy makes its own. */
-  readonly cache?: SharedArrayBuffer;
-  /** Sends a datagram; see SendMessage. */
-  readonly send: SendMessage;
-  /** Finds the address of a host name; `done` gets undefined when there is none. */
-  resolve(host: string, done: (address: string | undefined, now: number) => void): void;
-  /** Tells of something that an operator should know, without secrets. */
-  log(event: string, fields: Readonly<Record<string, string | number>>): void;
-}
-
-/** What the core counts. */
-export interface ProxyCounters {
-  received: number;
-  malformed: number;
-  forwarded: number;
-  challenged: number;
-  refused: number;
-  strays: number;
-}
 
 /** Longest message that is written: what a UDP datagram holds over IPv4. */
 const MAX_MESSAGE = 65_507;
@@ -371,7 +326,7 @@ export class ProxyCore implements TransactionUser {
     },
     now: number,
   ): void {
-    const target = this.#target(message, how.ownRoute, how.destination);
+    const target = requestDestination(message, how.ownRoute, how.destination);
     if (!isAddress(target)) {
       if (context !== undefined) this.reply(message, context, target.status, target.reason, [], now);
       return;
@@ -426,17 +381,6 @@ export class ProxyCore implements TransactionUser {
     if (context.client === undefined) {
       this.reply(message, context, 503, undefined, ["Retry-After: 5"], now);
     }
-  }
-
-  #target(message: SipMessage, ownRoute: boolean, destination: Destination | undefined): Destination {
-    const routes = message.values(HeaderId.ROUTE);
-    if (ownRoute) routes.advance();
-    if (routes.advance()) {
-      const route = message.address(HeaderId.ROUTE);
-      if (route?.parse(message.buffer, routes.start, routes.end)) return routeDestination(route);
-      return { status: 500, reason: "Route has no readable URI" };
-    }
-    return destination ?? textDestination(message.requestUri);
   }
 
   #forwardResponse(message: SipMessage, context: TransactionContext, from: Address, now: number): void {

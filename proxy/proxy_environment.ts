@@ -1,0 +1,46 @@
+/** What a proxy core is given, and what it counts. */
+import type { Address, Random, SendMessage } from "../mod.ts";
+
+/** What a proxy core is set up with. */
+export interface ProxyOptions {
+  /** Addresses it listens on: the first of a target's family is used in Via and Record-Route. */
+  readonly listen: readonly Address[];
+  /** The host and port that others see, when it is not the one listened on. */
+  readonly advertise?: Address;
+  readonly realms: readonly string[];
+  /** Where requests for this proxy or a served domain go; undefined: to their Request-URI. */
+  readonly nextHop?: string;
+  /** Marks the dialogs of this proxy, 16 bytes: see {@linkcode DialogTags}. */
+  readonly dialogKey: Uint8Array;
+  /** Hosts whose PC headers in responses are let through (docs/PROTOCOL.md §7). */
+  readonly peers: ReadonlySet<string>;
+  /** Whether final responses carry the confirmation of docs/PROTOCOL.md §7. */
+  readonly confirm: boolean;
+  readonly maxTransactions: number;
+  /** Timer C in ms: more than three minutes (RFC 3261 §16.6 step 11). */
+  readonly timerC: number;
+}
+
+/** What the core needs of its surroundings. */
+export interface ProxyEnvironment {
+  readonly random: Random;
+  readonly now: number;
+  /** The credential cache of another thread of this proxy, to be shared; without it the proxy makes its own. */
+  readonly cache?: SharedArrayBuffer;
+  /** Sends a datagram; see SendMessage. */
+  readonly send: SendMessage;
+  /** Finds the address of a host name; `done` gets undefined when there is none. */
+  resolve(host: string, done: (address: string | undefined, now: number) => void): void;
+  /** Tells of something that an operator should know, without secrets. */
+  log(event: string, fields: Readonly<Record<string, string | number>>): void;
+}
+
+/** What the core counts. */
+export interface ProxyCounters {
+  received: number;
+  malformed: number;
+  forwarded: number;
+  challenged: number;
+  refused: number;
+  strays: number;
+}
