@@ -11,13 +11,22 @@ import {
 import type { IssueOutcome, IssueService } from "./issue_service.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
 
+/** How long the first questions of a proxy that has just started wait for the connection, ms. */
+const FIRST_CONNECTION_MS = 1000;
+
 /** Asks over a {@linkcode DbclientConnection}. */
 export class DbclientService implements IssueService, VerifyService {
+  /** Settles when the first connection is made, or is given up for now. */
+  readonly #begun: Promise<unknown>;
+  #hasBegun = false;
+
   /** @param log is told of faults, which cost the answer they concern and nothing else */
   constructor(
     private readonly connection: DbclientConnection,
     private readonly log: (event: string, fields: Readonly<Record<string, string>>) => void,
-  ) {}
+  ) {
+    this.#begun = connection.whenConnected(FIRST_CONNECTION_MS).then(() => this.#hasBegun = true);
+  }
 
   get connected(): boolean {
     return this.connection.connected;
@@ -29,7 +38,7 @@ export class DbclientService implements IssueService, VerifyService {
     done: (outcomes: readonly IssueOutcome[] | undefined, now: number) => void,
   ): void {
     this.#settle(
-      this.connection.issue(algorithm, users).then((results) =>
+      this.#ask(() => this.connection.issue(algorithm, users)).then((results) =>
         results.map((result): IssueOutcome =>
           result.status === "ok"
             ? {
@@ -49,7 +58,12 @@ export class DbclientService implements IssueService, VerifyService {
     answers: readonly DigestAnswer[],
     done: (statuses: readonly VerifyStatus[] | undefined, now: number) => void,
   ): void {
-    this.#settle(this.connection.verify(answers), done);
+    this.#settle(this.#ask(() => this.connection.verify(answers)), done);
+  }
+
+  /** Asks; what comes before the first connection is made waits for it, instead of being refused. */
+  #ask<T>(question: () => Promise<T>): Promise<T> {
+    return this.connection.connected || this.#hasBegun ? question() : this.#begun.then(question);
   }
 
   /** Hands a promise's value to `done`, or undefined when DBclient cannot answer. */
