@@ -2,7 +2,7 @@
 import { seededRandom } from "../core/random.ts";
 import { SipMessage } from "../core/sip/message.ts";
 import { TimerEntry, TimerWheel } from "../core/sip/timer_wheel.ts";
-import type { ServerTransaction } from "../core/sip/transaction.ts";
+import { NO_TRANSACTION, type TransactionId } from "../core/sip/transaction.ts";
 import { TransactionLayer } from "../core/sip/transaction_layer.ts";
 import type { TransactionUser } from "../core/sip/transaction_user.ts";
 
@@ -36,15 +36,16 @@ const writeNumber = (bytes: Uint8Array, at: number, value: number): void => {
   for (let i = 9; i >= 0; i--, value = Math.floor(value / 10)) bytes[at + i] = 0x30 + value % 10;
 };
 
-let invite: ServerTransaction | undefined;
+let invite: TransactionId = NO_TRANSACTION;
 const user: TransactionUser = {
-  request: (_, transaction) => void (invite = transaction),
+  request: (_, tx) => void (invite = tx),
   cancel: () => {},
   response: () => {},
   timeout: () => {},
   transportError: () => {},
   terminated: () => {},
   overloaded: () => {},
+  timer: () => {},
 };
 let bytesSent = 0;
 const layer = new TransactionLayer(
@@ -71,11 +72,11 @@ function oneCall(): void {
   writeNumber(ringing, ringingAt, call);
   view.parse(ringing, 0, ringing.length);
   layer.receive(view, TARGET, now);
-  layer.respond(invite!, ringing, 0, ringing.length, now);
+  layer.respond(invite, ringing, 0, ringing.length, now);
   writeNumber(answer, answerAt, call);
   view.parse(answer, 0, answer.length);
   layer.receive(view, TARGET, now);
-  layer.respond(invite!, answerUp, 0, answerUp.length, now);
+  layer.respond(invite, answerUp, 0, answerUp.length, now);
   layer.advance(now);
 }
 for (let i = 0; i < 140_000; i++) oneCall();

@@ -1,47 +1,230 @@
 /**
- * Room for copies of messages, given out and taken back without garbage: slots of 512, 1024, 2048 … bytes cut from pages.
- * A slot is a part of a page, since a Uint8Array of its own costs some 200 bytes more.
+ * Copies of messages, kept without garbage: a copy is named by a number, and lies in a slot that is not much larger than
+ * it, cut from a slab of 64 KiB. All slots of a slab have one size, and a slab without a copy is cut anew for any other size: so
+ * memory that messages of one size no longer need serves those of another.
  */
+import { copyBytes } from "./copy.ts";
 
-const SMALLEST = 512;
-const PAGE = 65_536;
+/** Slots begin at multiples of this many bytes: a cache line. */
+const UNIT = 64;
+const SLAB = 65_536;
+const SLABS_PER_BLOCK = 16;
+/** Before the bytes of a copy stands their number, 32 bits. */
+const HEADER = 4;
+const UNITS_PER_SLAB = SLAB / UNIT;
+const UNIT_BITS = 10;
 
-/** Room for `capacity` bytes at `start` of `buffer`. */
-export interface ByteSlot {
-  readonly buffer: Uint8Array;
-  readonly start: number;
-  readonly capacity: number;
+/** Sizes of slots in units: every one up to 1 KiB, then four to a doubling, then as many as fit a slab once, twice, … */
+const SIZES = Uint16Array.of(
+  ...Array.from({ length: 16 }, (_, i) => i + 1),
+  ...[20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 113, 128, 146, 170, 204, 256, 341, 512, 1024],
+);
+/** The size that holds so many units, as its place in `SIZES`. */
+const SIZE_OF = new Uint8Array(UNITS_PER_SLAB + 1);
+for (let units = 1, size = 0; units <= UNITS_PER_SLAB; units++) {
+  while (SIZES[size] < units) size++;
+  SIZE_OF[units] = size;
 }
+/** A copy that no slab holds has an array of its own. */
+const ALONE = SIZES.length;
 
-/** Gives out slots; what was given back is used again first. It grows to the most ever in use and stays there. */
+/** The words that describe a slab. Slabs are linked per size while they have room, else when they are free. */
+const WORDS = 8;
+const SIZE = 0;
+/** Slots given out. */
+const USED = 1;
+/** The slot given back last, as its unit + 1; it names the one before in its first two bytes. 0: none. */
+const FREE = 2;
+/** Slots that were ever given out since the slab was cut: those behind them are untouched. */
+const CUT = 3;
+const NEXT = 4;
+const PREVIOUS = 5;
+
+/** Keeps copies. It grows to the most bytes ever kept at one time and stays there. */
 export class ByteStore {
-  readonly #free: ByteSlot[][] = [];
+  /** By number; 0 is no slab. */
+  readonly #slabs: Uint8Array[] = [new Uint8Array(0)];
+  #words = new Int32Array(64 * WORDS);
+  /** Per size, the first slab with room; 0: none. */
+  readonly #withRoom = new Int32Array(SIZES.length);
+  /** The first slab without a copy, and the first number whose array is gone. */
+  #freeSlab = 0;
+  #freeNumber = 0;
   #inUse = 0;
+  #bytesInUse = 0;
+  #capacity = 0;
 
-  /** How many slots are given out. */
+  /** How many copies are kept. */
   get inUse(): number {
     return this.#inUse;
   }
-
-  /** A slot for `length` bytes; its content is whatever was there before. */
-  take(length: number): ByteSlot {
-    const size = length <= SMALLEST ? 0 : 32 - Math.clz32((length - 1) >>> 9);
-    const free = this.#free[size] ??= [];
-    if (free.length === 0) this.#addPage(free, SMALLEST << size);
-    this.#inUse++;
-    return free.pop()!;
+  /** Bytes of the slots that they lie in. */
+  get bytesInUse(): number {
+    return this.#bytesInUse;
+  }
+  /** Bytes of all slabs. */
+  get capacity(): number {
+    return this.#capacity;
   }
 
-  /** Takes a slot back. */
-  give(slot: ByteSlot): void {
-    this.#free[32 - Math.clz32((slot.capacity - 1) >>> 9)].push(slot);
-    this.#inUse--;
+  /** Keeps a copy of from[start … end). @returns its number, above 0 */
+  hold(from: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    const units = (length + HEADER + UNIT - 1) >>> 6;
+    const place = units <= UNITS_PER_SLAB ? this.#take(SIZE_OF[units]) : this.#takeAlone(units);
+    this.#fill(place, from, start, length);
+    return place;
   }
 
-  #addPage(free: ByteSlot[], capacity: number): void {
-    const buffer = new Uint8Array(Math.max(PAGE, capacity));
-    for (let start = buffer.length - capacity; start >= 0; start -= capacity) {
-      free.push({ buffer, start, capacity });
+  /** Keeps another copy instead of `place`. @returns its number: the same if the slot has the right size */
+  replace(place: number, from: Uint8Array, start: number, end: number): number {
+    const units = (end - start + HEADER + UNIT - 1) >>> 6;
+    const size = this.#words[(place >>> UNIT_BITS) * WORDS + SIZE];
+    if (size !== ALONE && units <= UNITS_PER_SLAB && SIZE_OF[units] === size) {
+      this.#fill(place, from, start, end - start);
+      return place;
     }
+    this.give(place);
+    return this.hold(from, start, end);
+  }
+
+  /** The array in which a copy lies. */
+  bufferOf(place: number): Uint8Array {
+    return this.#slabs[place >>> UNIT_BITS];
+  }
+  /** Where it starts there. */
+  startOf(place: number): number {
+    return (place & (UNITS_PER_SLAB - 1)) * UNIT + HEADER;
+  }
+  /** The number of its bytes. */
+  lengthOf(place: number): number {
+    const slab = this.#slabs[place >>> UNIT_BITS];
+    const at = (place & (UNITS_PER_SLAB - 1)) * UNIT;
+    return slab[at] | (slab[at + 1] << 8) | (slab[at + 2] << 16) | (slab[at + 3] << 24);
+  }
+
+  /** Forgets a copy. */
+  give(place: number): void {
+    const number = place >>> UNIT_BITS;
+    const words = this.#words;
+    const at = number * WORDS;
+    const size = words[at + SIZE];
+    this.#inUse--;
+    if (size === ALONE) return this.#giveAlone(number);
+    this.#bytesInUse -= SIZES[size] * UNIT;
+    if (words[at + USED] * SIZES[size] > UNITS_PER_SLAB - SIZES[size]) this.#link(number, size);
+    if (--words[at + USED] === 0) {
+      this.#unlink(number, size);
+      words[at + NEXT] = this.#freeSlab;
+      this.#freeSlab = number;
+      return;
+    }
+    const unit = place & (UNITS_PER_SLAB - 1);
+    const slab = this.#slabs[number];
+    const before = words[at + FREE];
+    slab[unit * UNIT] = before;
+    slab[unit * UNIT + 1] = before >>> 8;
+    words[at + FREE] = unit + 1;
+  }
+
+  #take(size: number): number {
+    let number = this.#withRoom[size];
+    if (number === 0) number = this.#cutSlab(size);
+    const words = this.#words;
+    const at = number * WORDS;
+    let unit: number;
+    if (words[at + FREE] !== 0) {
+      unit = words[at + FREE] - 1;
+      const slab = this.#slabs[number];
+      words[at + FREE] = slab[unit * UNIT] | (slab[unit * UNIT + 1] << 8);
+    } else unit = words[at + CUT]++ * SIZES[size];
+    this.#inUse++;
+    this.#bytesInUse += SIZES[size] * UNIT;
+    words[at + USED]++;
+    if (words[at + USED] * SIZES[size] > UNITS_PER_SLAB - SIZES[size]) this.#unlink(number, size);
+    return (number << UNIT_BITS) | unit;
+  }
+
+  #fill(place: number, from: Uint8Array, start: number, length: number): void {
+    const slab = this.#slabs[place >>> UNIT_BITS];
+    const at = (place & (UNITS_PER_SLAB - 1)) * UNIT;
+    slab[at] = length;
+    slab[at + 1] = length >>> 8;
+    slab[at + 2] = length >>> 16;
+    slab[at + 3] = length >>> 24;
+    copyBytes(from, start, start + length, slab, at + HEADER);
+  }
+
+  /** A slab for slots of this size, linked. */
+  #cutSlab(size: number): number {
+    if (this.#freeSlab === 0) this.#addBlock();
+    const number = this.#freeSlab;
+    const at = number * WORDS;
+    this.#freeSlab = this.#words[at + NEXT];
+    this.#words[at + SIZE] = size;
+    this.#words[at + USED] = this.#words[at + FREE] = this.#words[at + CUT] = 0;
+    this.#link(number, size);
+    return number;
+  }
+
+  #addBlock(): void {
+    const block = new ArrayBuffer(SLAB * SLABS_PER_BLOCK);
+    for (let i = SLABS_PER_BLOCK - 1; i >= 0; i--) {
+      const number = this.#newNumber(new Uint8Array(block, i * SLAB, SLAB));
+      this.#words[number * WORDS + NEXT] = this.#freeSlab;
+      this.#freeSlab = number;
+    }
+    this.#capacity += block.byteLength;
+  }
+
+  #newNumber(slab: Uint8Array): number {
+    const number = this.#freeNumber;
+    if (number !== 0) {
+      this.#freeNumber = this.#words[number * WORDS + NEXT];
+      this.#slabs[number] = slab;
+      return number;
+    }
+    if (this.#slabs.length * WORDS === this.#words.length) {
+      const longer = new Int32Array(this.#words.length * 2);
+      longer.set(this.#words);
+      this.#words = longer;
+    }
+    return this.#slabs.push(slab) - 1;
+  }
+
+  #takeAlone(units: number): number {
+    const number = this.#newNumber(new Uint8Array(units * UNIT));
+    this.#words[number * WORDS + SIZE] = ALONE;
+    this.#inUse++;
+    this.#bytesInUse += units * UNIT;
+    this.#capacity += units * UNIT;
+    return number << UNIT_BITS;
+  }
+
+  #giveAlone(number: number): void {
+    const { length } = this.#slabs[number];
+    this.#bytesInUse -= length;
+    this.#capacity -= length;
+    this.#slabs[number] = this.#slabs[0];
+    this.#words[number * WORDS + NEXT] = this.#freeNumber;
+    this.#freeNumber = number;
+  }
+
+  #link(number: number, size: number): void {
+    const words = this.#words;
+    const first = this.#withRoom[size];
+    words[number * WORDS + NEXT] = first;
+    words[number * WORDS + PREVIOUS] = 0;
+    if (first !== 0) words[first * WORDS + PREVIOUS] = number;
+    this.#withRoom[size] = number;
+  }
+
+  #unlink(number: number, size: number): void {
+    const words = this.#words;
+    const next = words[number * WORDS + NEXT];
+    const previous = words[number * WORDS + PREVIOUS];
+    if (previous === 0) this.#withRoom[size] = next;
+    else words[previous * WORDS + NEXT] = next;
+    if (next !== 0) words[next * WORDS + PREVIOUS] = previous;
   }
 }

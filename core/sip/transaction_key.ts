@@ -1,89 +1,91 @@
 /**
- * The keys by which messages find their transaction (RFC 3261 §17.1.3 and §17.2.3), written into one reused buffer and hashed there.
- * The first byte tells the sort of key: responses are matched by branch and CSeq method; requests by branch, sent-by and method;
- * requests without the magic cookie by the fields that RFC 2543 compares.
+ * The keys by which messages find their transaction (RFC 3261 §17.1.3 and §17.2.3), as a keyed hash of 64 bits over the parts of
+ * the message where they stand. The first word tells the sort of key: responses are matched by branch and CSeq method;
+ * requests by branch, sent-by and method; requests without the magic cookie by the fields that RFC 2543 compares.
+ *
+ * The hash stands for the key; the bytes are not kept and not compared. Two different keys have one hash with a probability of
+ * 2^-64, and nobody can look for such a pair, since the hash has a secret key drawn at random for each layer and its values leave the
+ * process nowhere. With 2^18 live transactions and 10,000 messages a second a false match is to be expected once in some
+ * 200 years; it absorbs one message, as if that had been lost.
  */
 import { CR, encodeTextInto, LF, skipLws } from "./ascii.ts";
-import { copyBytes } from "./copy.ts";
 import { HeaderId } from "./header.ts";
 import type { KeyedHash } from "./keyed_hash.ts";
 import type { SipMessage } from "./message.ts";
+import { methodNumber, OTHER_METHOD } from "./method.ts";
 import type { ViaView } from "./via.ts";
 
-const CLIENT = 0x43;
-const SERVER = 0x53;
-const OLD = 0x4f;
+const CLIENT = 1;
+const SERVER = 2;
+const RFC_2543 = 3;
 
 /** The key of one message at a time. */
 export class TransactionKey {
-  readonly bytes = new Uint8Array(72_000);
-  length = 0;
-  hash = 0;
   readonly #hash: KeyedHash;
+  /** For methods without a number. */
+  #scratch = new Uint8Array(64);
 
   constructor(hash: KeyedHash) {
     this.#hash = hash;
   }
 
+  /** The two words of the hash, signed. */
+  get low(): number {
+    return this.#hash.low;
+  }
+  get high(): number {
+    return this.#hash.high;
+  }
+
   /** The key of a client transaction (§17.1.3). False if the Via has no branch. */
   ofClient(via: ViaView, method: string): boolean {
     if (via.branchStart < 0 || via.branchEnd === via.branchStart) return false;
-    const at = this.#begin(CLIENT, method);
-    this.#end(copyBytes(via.buffer, via.branchStart, via.branchEnd, this.bytes, at));
+    this.#begin(CLIENT, method, 0);
+    this.#hash.part(via.buffer, via.branchStart, via.branchEnd);
+    this.#hash.end();
     return true;
   }
 
   /**
    * The key of a server transaction (§17.2.3): `method` is that of the transaction sought, thus INVITE for an ACK.
    *
-   * @returns "branch", or "old" if the fields of RFC 2543 were taken, all but the To tags
+   * @returns whether it is a key by branch; else the fields of RFC 2543 were taken, all but the To tags
    */
-  ofServer(message: SipMessage, via: ViaView, method: string): "branch" | "old" {
-    const bytes = this.bytes;
+  ofServer(message: SipMessage, via: ViaView, method: string): boolean {
+    const hash = this.#hash;
     if (!via.hasMagicCookie) {
       this.#ofOld(message, via, method);
-      return "old";
+      return false;
     }
-    let at = this.#begin(SERVER, method);
+    this.#begin(SERVER, method, via.port);
     // Host names are equal in any case; branches are compared as they are, as everybody writes them.
-    for (let i = via.hostStart; i < via.hostEnd; i++) {
-      const c = via.buffer[i];
-      bytes[at++] = c >= 0x41 && c <= 0x5a ? c | 0x20 : c;
-    }
-    const port = via.port;
-    bytes[at++] = 0;
-    bytes[at++] = port >>> 8;
-    bytes[at++] = port & 0xff;
-    this.#end(copyBytes(via.buffer, via.branchStart, via.branchEnd, bytes, at));
-    return "branch";
+    hash.partIgnoringCase(via.buffer, via.hostStart, via.hostEnd);
+    hash.part(via.buffer, via.branchStart, via.branchEnd);
+    hash.end();
+    return true;
   }
 
   #ofOld(message: SipMessage, via: ViaView, method: string): void {
-    const { bytes } = this;
-    const { buffer } = message;
-    let at = this.#begin(OLD, method);
-    at = copyBytes(buffer, message.requestUriStart, message.requestUriEnd, bytes, at);
-    bytes[at++] = 0;
-    at += encodeTextInto(message.fromTag, bytes, at);
-    bytes[at++] = 0;
+    const hash = this.#hash;
+    const { buffer, from } = message;
+    this.#begin(RFC_2543, method, 0);
+    hash.part(buffer, message.requestUriStart, message.requestUriEnd);
+    // An offset is -1 where there is no tag.
+    hash.part(buffer, Math.max(from.tagStart, 0), Math.max(from.tagEnd, 0));
     const callId = message.first(HeaderId.CALL_ID);
-    if (callId >= 0) at = copyBytes(buffer, message.valueStart(callId), message.valueEnd(callId), bytes, at);
-    bytes[at++] = 0;
-    at += encodeTextInto(String(message.cseqNumber), bytes, at);
-    bytes[at++] = 0;
-    this.#end(copyBytes(buffer, via.start, via.end, bytes, at));
+    if (callId >= 0) hash.part(buffer, message.valueStart(callId), message.valueEnd(callId));
+    hash.word(message.cseqNumber);
+    hash.part(buffer, via.start, via.end);
+    hash.end();
   }
 
-  #begin(sort: number, method: string): number {
-    this.bytes[0] = sort;
-    const at = 1 + encodeTextInto(method, this.bytes, 1);
-    this.bytes[at] = 0;
-    return at + 1;
-  }
-
-  #end(length: number): void {
-    this.length = length;
-    this.hash = this.#hash.hash(this.bytes, 0, length);
+  #begin(sort: number, method: string, port: number): void {
+    const number = methodNumber(method);
+    this.#hash.begin();
+    this.#hash.word((port << 16) | (number << 8) | sort);
+    if (number !== OTHER_METHOD) return;
+    if (method.length * 3 > this.#scratch.length) this.#scratch = new Uint8Array(method.length * 3);
+    this.#hash.part(this.#scratch, 0, encodeTextInto(method, this.#scratch, 0));
   }
 }
 

@@ -3,23 +3,37 @@ import type { Address } from "./address.ts";
 import { skipToken, SP } from "./ascii.ts";
 import { KeyedHash } from "./keyed_hash.ts";
 import { SipMessage } from "./message.ts";
-import { methodAt } from "./method.ts";
+import { methodAt, methodName, methodNumber, OTHER_METHOD } from "./method.ts";
 import { responseAddress } from "./response_address.ts";
 import { sipTimers } from "./timers.ts";
-import type { TimerWheel } from "./timer_wheel.ts";
 import {
-  type ClientTransaction,
   INVITE_CLIENT_KIND,
   INVITE_SERVER_KIND,
+  NO_TRANSACTION,
   NON_INVITE_CLIENT_KIND,
   NON_INVITE_SERVER_KIND,
-  ServerTransaction,
-  type Transaction,
+  type TransactionId,
 } from "./transaction.ts";
 import type { TransactionCounts, TransactionOptions } from "./transaction_options.ts";
 import { readLeadingVia, TransactionKey } from "./transaction_key.ts";
-import { eventNumber, stateNumber } from "./transaction_machine.ts";
+import { COMPILED_MACHINES, eventNumber, stateNumber } from "./transaction_machine.ts";
 import { TransactionRunner } from "./transaction_runner.ts";
+import {
+  BYTE_SHIFT,
+  CANCEL_WANTED,
+  FLAGS,
+  LIVE,
+  MACHINE,
+  METHOD,
+  OLD,
+  RECORD_SHIFT,
+  RELIABLE,
+  SERIAL,
+  STATE,
+  type TransactionTable,
+  USER_TIMER,
+} from "./transaction_table.ts";
+import { type MachineName, STATE_NAMES, type StateName } from "./transaction_tables.ts";
 import type { SendMessage, TransactionStatistics, TransactionUser } from "./transaction_user.ts";
 import { ViaView } from "./via.ts";
 import { cancel } from "./write.ts";
@@ -36,13 +50,18 @@ const GIVEN_300_699 = eventNumber("300-699 from user");
 const CALLING = stateNumber("Calling");
 const PROCEEDING = stateNumber("Proceeding");
 
+/** Most transactions of one layer: a record's words are counted with 31 bits. */
+const MOST = 2 ** 26;
+
 /**
- * All transactions of one element.
+ * All transactions of one element. They are numbers; what is known of them stands in columns that are laid out once for
+ * `maxTransactions`, and cost memory as far as they are used. A message allocates nothing on its ordinary way.
  *
  * @example
  * ```ts
  * import { seededRandom } from "../random.ts";
  * import { SipMessage } from "./message.ts";
+ * import { NO_TRANSACTION } from "./transaction.ts";
  * import { TransactionLayer } from "./transaction_layer.ts";
  * import { response } from "./write.ts";
  * import { assertEquals } from "@std/assert";
@@ -53,11 +72,12 @@ const PROCEEDING = stateNumber("Proceeding");
  *   { now: 0, random: seededRandom(1) },
  *   (buffer, start, end) => void sent.push(new TextDecoder().decode(buffer.subarray(start, start + 14))),
  *   {
- *     request(message, transaction, _from, now) {
+ *     request(message, tx, _from, now) {
  *       const bytes = response(message, 200, "OK", { toTag: "1" });
- *       if (transaction !== undefined) layer.respond(transaction, bytes, 0, bytes.length, now);
+ *       if (tx !== NO_TRANSACTION) layer.respond(tx, bytes, 0, bytes.length, now);
  *     },
  *     cancel: nothing, response: nothing, timeout: nothing, transportError: nothing, terminated: nothing, overloaded: nothing,
+ *     timer: nothing,
  *   },
  * );
  * const bytes = new TextEncoder().encode(
@@ -74,11 +94,12 @@ const PROCEEDING = stateNumber("Proceeding");
  * ```
  */
 export class TransactionLayer {
-  /** For timers of the user's own, such as Timer C; `advance` drives it. */
-  readonly wheel: TimerWheel;
+  /** Every transaction is a number below this: `maxTransactions`. */
+  readonly capacity: number;
   /** What happened so far. */
   readonly statistics: Readonly<TransactionStatistics>;
   readonly #run: TransactionRunner;
+  readonly #table: TransactionTable;
   readonly #user: TransactionUser;
   readonly #key: TransactionKey;
   readonly #reliable: (address: Address) => boolean;
@@ -86,13 +107,17 @@ export class TransactionLayer {
   readonly #via = new ViaView();
   readonly #scratch = new SipMessage();
 
+  /** @throws RangeError if `maxTransactions` is not a whole number from 1 to 2^26 */
   constructor(options: TransactionOptions, send: SendMessage, user: TransactionUser) {
     const timers = options.timers ?? sipTimers();
     const trying = options.trying ?? "after 200 ms";
     const delay = trying === "after 200 ms" ? timers.trying : Infinity;
-    const limit = options.maxTransactions ?? 500_000;
-    this.#run = new TransactionRunner(timers, delay, limit, send, user, options.now);
-    this.wheel = this.#run.wheel;
+    this.capacity = options.maxTransactions ?? 500_000;
+    if (!(Number.isInteger(this.capacity) && this.capacity >= 1 && this.capacity <= MOST)) {
+      throw new RangeError(`maxTransactions is ${this.capacity}: it must be 1 to ${MOST}`);
+    }
+    this.#run = new TransactionRunner(timers, delay, this.capacity, send, user, options.now);
+    this.#table = this.#run.table;
     this.statistics = this.#run.statistics;
     this.#user = user;
     this.#key = new TransactionKey(new KeyedHash(options.random.bytes(8)));
@@ -102,12 +127,17 @@ export class TransactionLayer {
 
   /** All live transactions. */
   get size(): number {
-    return this.#run.index.size;
+    return this.#table.size;
   }
 
   /** How many copies of messages are kept for retransmission and the like. */
   get slotsInUse(): number {
     return this.#run.store.inUse;
+  }
+
+  /** How many transactions have a timer running, plus how many have one of the user's. */
+  get timersRunning(): number {
+    return this.#run.wheel.size;
   }
 
   /** Live transactions by kind. */
@@ -119,6 +149,63 @@ export class TransactionLayer {
       inviteServer: live[INVITE_SERVER_KIND],
       nonInviteServer: live[NON_INVITE_SERVER_KIND],
     };
+  }
+
+  // What is known of one transaction, until `terminated` has returned.
+
+  /** Whether it goes on: true from its start until just before `terminated`. */
+  isLive(tx: TransactionId): boolean {
+    return tx >= 0 && (this.#table.bytes[(tx << BYTE_SHIFT) + FLAGS] & LIVE) !== 0;
+  }
+
+  /**
+   * What tells the transaction from all others that have its number before or after it: 1 … 2^31 - 1, counted up for the
+   * layer and begun anew after 2^31 - 1 transactions; 0 once it is over.
+   */
+  serialOf(tx: TransactionId): number {
+    return this.#table.words[(tx << RECORD_SHIFT) + SERIAL];
+  }
+
+  /** Which of the four machines it runs. */
+  kindOf(tx: TransactionId): MachineName {
+    return COMPILED_MACHINES[this.#table.bytes[(tx << BYTE_SHIFT) + MACHINE]].name;
+  }
+
+  /** The state it is in. */
+  stateOf(tx: TransactionId): StateName {
+    return STATE_NAMES[this.#table.bytes[(tx << BYTE_SHIFT) + STATE]];
+  }
+
+  /** Method of its request. */
+  methodOf(tx: TransactionId): string {
+    const number = this.#table.bytes[(tx << BYTE_SHIFT) + METHOD];
+    return number === OTHER_METHOD ? this.#table.asides.get(tx)?.method ?? "" : methodName(number);
+  }
+
+  /** Where its messages go: the next hop of a request, the previous hop for responses. */
+  toOf(tx: TransactionId): Address {
+    return this.#table.to[tx];
+  }
+
+  /** Where the request of a server transaction came from; `toOf` may have another port (RFC 3261 §18.2.2). */
+  fromOf(tx: TransactionId): Address {
+    return this.#table.from[tx];
+  }
+
+  /**
+   * Starts the user's own timer of a transaction, such as Timer C, instead of any earlier appointment; `TransactionUser.timer`
+   * tells when it fires. It stops by itself when the transaction is over, and does not start then.
+   *
+   * @param at milliseconds of the layer's clock; what is past means the next tick
+   * @throws RangeError if `at` is not a finite number, or more than 248 days ahead
+   */
+  startTimer(tx: TransactionId, at: number): void {
+    if (this.isLive(tx)) this.#run.wheel.schedule((tx << RECORD_SHIFT) + USER_TIMER, at);
+  }
+
+  /** Stops the user's own timer. It is no error if it does not run. */
+  stopTimer(tx: TransactionId): void {
+    this.#run.wheel.cancel((tx << RECORD_SHIFT) + USER_TIMER);
   }
 
   /**
@@ -137,95 +224,99 @@ export class TransactionLayer {
   #receiveResponse(message: SipMessage, via: ViaView, from: Address, now: number): void {
     const { status } = message;
     const known = this.#key.ofClient(via, message.cseqMethod);
-    const record = known ? this.#run.index.find(this.#key) as ClientTransaction | undefined : undefined;
-    if (record === undefined) {
+    const tx = known ? this.#table.find(this.#key) : NO_TRANSACTION;
+    if (tx === NO_TRANSACTION) {
       this.#run.statistics.strays++;
-      return this.#user.response(message, undefined, from, now);
+      return this.#user.response(message, NO_TRANSACTION, from, now);
     }
-    if (record.cancelWanted) {
-      record.cancelWanted = false;
-      if (status < 200) this.#sendCancel(record, now);
+    const flags = (tx << BYTE_SHIFT) + FLAGS;
+    if ((this.#table.bytes[flags] & CANCEL_WANTED) !== 0) {
+      this.#table.bytes[flags] &= ~CANCEL_WANTED;
+      if (status < 200) this.#sendCancel(tx, now);
     }
     const event = status < 200 ? RECEIVED_1XX : status < 300 ? RECEIVED_2XX : RECEIVED_300_699;
-    if (!this.#run.message(record, event, message, from, now)) this.#run.statistics.absorbed++;
+    if (!this.#run.message(tx, event, message, from, now)) this.#run.statistics.absorbed++;
   }
 
   #receiveAck(message: SipMessage, via: ViaView, from: Address, now: number): void {
     const invite = this.#findServer(message, via, "INVITE", true);
-    if (invite === undefined) return this.#user.request(message, undefined, from, now);
+    if (invite === NO_TRANSACTION) return this.#user.request(message, NO_TRANSACTION, from, now);
     if (!this.#run.message(invite, ACK, message, from, now)) this.#run.statistics.absorbed++;
   }
 
   #receiveRequest(message: SipMessage, via: ViaView, from: Address, now: number): void {
     const { method } = message;
     const known = this.#findServer(message, via, method, false);
-    if (known !== undefined) {
+    if (known !== NO_TRANSACTION) {
       this.#run.statistics.absorbed++;
       this.#run.message(known, REQUEST, message, from, now);
       return;
     }
-    if (this.#run.index.full) {
+    const table = this.#table;
+    if (table.full) {
       this.#run.statistics.refused++;
       return this.#user.overloaded(message, from, now);
     }
-    const record = this.#run.index.addServer(this.#key);
-    record.method = method;
-    record.from = from;
-    record.reliable = this.#reliable(from);
-    record.to = responseAddress(via, from, record.reliable);
+    const reliable = this.#reliable(from);
+    const tx = table.add(this.#key);
+    this.#setMethod(tx, method);
+    table.from[tx] = from;
+    table.to[tx] = responseAddress(via, from, reliable);
+    if (reliable) table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= RELIABLE;
     if (!via.hasMagicCookie) {
-      record.old = true;
-      record.requestTag = message.toTag;
+      table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= OLD;
+      table.aside(tx).requestTag = message.toTag;
     }
-    const machine = method === "INVITE" ? INVITE_SERVER_KIND : NON_INVITE_SERVER_KIND;
-    this.#run.begin(record, machine, message.buffer, message.start, message.bodyEnd, now);
-    if (method === "CANCEL") {
-      this.#user.cancel(message, this.matchInvite(message), record, from, now);
-      return;
+    this.#run.begin(tx, method === "INVITE" ? INVITE_SERVER_KIND : NON_INVITE_SERVER_KIND, now);
+    const serial = table.words[(tx << RECORD_SHIFT) + SERIAL];
+    // The request is copied only if the user leaves it unanswered: until then it is the message at hand.
+    this.#run.tell(tx, message);
+    try {
+      if (method === "CANCEL") this.#user.cancel(message, this.matchInvite(message), tx, from, now);
+      else {
+        if (this.#tryingAtOnce && method === "INVITE") this.#run.trying(tx, now, message);
+        this.#user.request(message, tx, from, now);
+      }
+    } finally {
+      this.#run.told(tx, serial);
     }
-    if (this.#tryingAtOnce && method === "INVITE") this.#run.trying(record, now);
-    this.#user.request(message, record, from, now);
+  }
+
+  #setMethod(tx: TransactionId, method: string): void {
+    const number = methodNumber(method);
+    this.#table.bytes[(tx << BYTE_SHIFT) + METHOD] = number;
+    if (number === OTHER_METHOD) this.#table.aside(tx).method = method;
   }
 
   /** The server transaction of a request (§17.2.3); the key stays in `#key`. */
-  #findServer(
-    message: SipMessage,
-    via: ViaView,
-    method: string,
-    ack: boolean,
-  ): ServerTransaction | undefined {
-    const sort = this.#key.ofServer(message, via, method);
-    let record = this.#run.index.find(this.#key) as ServerTransaction | undefined;
-    if (sort === "branch") return record;
+  #findServer(message: SipMessage, via: ViaView, method: string, ack: boolean): TransactionId {
+    const byBranch = this.#key.ofServer(message, via, method);
+    let tx = this.#table.find(this.#key);
+    if (byBranch) return tx;
     // RFC 2543: an ACK carries the To tag of the response, all else that of the first request.
-    while (record !== undefined && message.toTag !== (ack ? record.answerTag : record.requestTag)) {
-      record = this.#run.index.findNext(record, this.#key) as ServerTransaction | undefined;
+    const tag = message.toTag;
+    while (tx !== NO_TRANSACTION) {
+      const aside = this.#table.asides.get(tx);
+      if (aside !== undefined && tag === (ack ? aside.answerTag : aside.requestTag)) break;
+      tx = this.#table.findNext(tx, this.#key);
     }
-    return record;
+    return tx;
   }
 
-  /** The INVITE server transaction that a CANCEL concerns (§9.2), in whatever state. */
-  matchInvite(message: SipMessage): ServerTransaction | undefined {
+  /** The INVITE server transaction that a CANCEL concerns (§9.2), in whatever state, or `NO_TRANSACTION`. */
+  matchInvite(message: SipMessage): TransactionId {
     const via = message.topVia();
-    return via === undefined ? undefined : this.#findServer(message, via, "INVITE", false);
+    return via === undefined ? NO_TRANSACTION : this.#findServer(message, via, "INVITE", false);
   }
 
   /**
    * Sends the request `buffer[start … end)` and starts its client transaction. The bytes are copied. Quickest if Via is the
    * first header. An ACK has no transaction: send it yourself.
    *
-   * @param context what the user wants to find in the transaction
-   * @returns undefined if there is no room; nothing is sent then
+   * @returns `NO_TRANSACTION` if there is no room; nothing is sent then
    * @throws TypeError if it is no request with a branch, or an ACK; Error if the branch is in use
    */
-  sendRequest(
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-    to: Address,
-    now: number,
-    context: unknown = undefined,
-  ): ClientTransaction | undefined {
+  sendRequest(buffer: Uint8Array, start: number, end: number, to: Address, now: number): TransactionId {
     const methodEnd = skipToken(buffer, start, end);
     if (buffer[methodEnd] !== SP) throw new TypeError("not a SIP request");
     const method = methodAt(buffer, start, methodEnd);
@@ -238,47 +329,50 @@ export class TransactionLayer {
       throw new TypeError("the request has no Via branch");
     }
     if (method === "ACK") throw new TypeError("an ACK is no transaction of its own");
-    const { index } = this.#run;
-    if (index.find(this.#key) !== undefined) throw new Error("the Via branch is in use");
-    if (index.full) return undefined;
-    const record = index.addClient(this.#key);
-    record.context = context;
-    record.method = method;
-    record.to = to;
-    record.reliable = this.#reliable(to);
-    const machine = method === "INVITE" ? INVITE_CLIENT_KIND : NON_INVITE_CLIENT_KIND;
-    this.#run.begin(record, machine, buffer, start, end, now);
-    this.#run.send(record, buffer, start, end);
-    return record;
+    const table = this.#table;
+    if (table.find(this.#key) !== NO_TRANSACTION) throw new Error("the Via branch is in use");
+    if (table.full) return NO_TRANSACTION;
+    const reliable = this.#reliable(to);
+    const tx = table.add(this.#key);
+    this.#setMethod(tx, method);
+    table.to[tx] = to;
+    if (reliable) table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= RELIABLE;
+    this.#run.begin(tx, method === "INVITE" ? INVITE_CLIENT_KIND : NON_INVITE_CLIENT_KIND, now);
+    this.#run.holdRequest(tx, buffer, start, end);
+    this.#run.send(tx, buffer, start, end);
+    return tx;
   }
 
   /**
    * Cancels an INVITE that was sent: a CANCEL goes out once there is a provisional response, at once if there was one, and not at all
-   * once there is a final one (§9.1). It has a client transaction of its own with the context of the INVITE's and method
-   * CANCEL. The INVITE's own ends with its final response, normally 487; if none comes the user gives it up with `end`
-   * after 64·T1 (§9.1).
+   * once there is a final one (§9.1). It has a client transaction of its own with method CANCEL, of which the user is told
+   * as of any other. The INVITE's own ends with its final response, normally 487; if none comes the user gives it up with
+   * `end` after 64·T1 (§9.1).
    *
    * @returns whether a CANCEL was sent or will be
    */
-  cancel(transaction: ClientTransaction, now: number): boolean {
-    if (transaction.machine !== INVITE_CLIENT_KIND) throw new TypeError("only an INVITE is cancelled");
-    if (transaction.stateIndex === CALLING) {
-      transaction.cancelWanted = true;
+  cancel(tx: TransactionId, now: number): boolean {
+    const bytes = this.#table.bytes;
+    const at = tx << BYTE_SHIFT;
+    if (bytes[at + MACHINE] !== INVITE_CLIENT_KIND) throw new TypeError("only an INVITE is cancelled");
+    if (bytes[at + STATE] === CALLING) {
+      bytes[at + FLAGS] |= CANCEL_WANTED;
       return true;
     }
-    if (transaction.stateIndex !== PROCEEDING) return false;
-    this.#sendCancel(transaction, now);
+    if (bytes[at + STATE] !== PROCEEDING) return false;
+    this.#sendCancel(tx, now);
     return true;
   }
 
-  #sendCancel(invite: ClientTransaction, now: number): void {
+  #sendCancel(invite: TransactionId, now: number): void {
     const bytes = cancel(this.#run.heldRequest(invite)!);
     this.#via.parse(bytes, bytes.indexOf(0x0a) + 1 + "Via: ".length, bytes.length);
     // A second CANCEL is the same transaction.
     this.#key.ofClient(this.#via, "CANCEL");
-    if (this.#run.index.find(this.#key) !== undefined) return;
-    if (this.#run.index.full) return this.#run.sendStateless(bytes, 0, bytes.length, invite.to);
-    this.sendRequest(bytes, 0, bytes.length, invite.to, now, invite.context);
+    if (this.#table.find(this.#key) !== NO_TRANSACTION) return;
+    const to = this.#table.to[invite];
+    if (this.#table.full) return this.#run.sendStateless(bytes, 0, bytes.length, to);
+    this.sendRequest(bytes, 0, bytes.length, to, now);
   }
 
   /**
@@ -288,53 +382,54 @@ export class TransactionLayer {
    * @returns false if the state takes no such response (a second final one, say): nothing is sent
    * @throws TypeError if it is no response
    */
-  respond(
-    transaction: ServerTransaction,
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-    now: number,
-  ): boolean {
+  respond(tx: TransactionId, buffer: Uint8Array, start: number, end: number, now: number): boolean {
     const hundreds = buffer[start + 8] - 0x30;
     if (end - start < 12 || !(hundreds >= 1 && hundreds <= 6)) throw new TypeError("not a SIP response");
-    if (transaction.old && hundreds > 1) {
+    if (hundreds > 1 && (this.#table.bytes[(tx << BYTE_SHIFT) + FLAGS] & OLD) !== 0) {
       this.#scratch.parse(buffer, start, end);
-      transaction.answerTag = this.#scratch.toTag;
+      this.#table.aside(tx).answerTag = this.#scratch.toTag;
     }
     const event = hundreds === 1 ? GIVEN_1XX : hundreds === 2 ? GIVEN_2XX : GIVEN_300_699;
-    return this.#run.respond(transaction, event, buffer, start, end, now);
+    return this.#run.respond(tx, event, buffer, start, end, now);
   }
 
-  /** Sends 100 (Trying) for an INVITE unless something was sent already. */
-  sendTrying(transaction: ServerTransaction, now: number): void {
-    this.#run.trying(transaction, now);
+  /**
+   * Sends 100 (Trying) for an INVITE unless something was sent already.
+   *
+   * @param message the request, if it is at hand: it need not be parsed again then
+   */
+  sendTrying(tx: TransactionId, now: number, message?: SipMessage): void {
+    this.#run.trying(tx, now, message);
   }
 
   /**
    * The request of a transaction, parsed into `view`: of a server transaction until its final response, of a client transaction until
-   * the response that ends it. The view is good until that point.
+   * the response that ends it. The view is good until that point; inside the call that tells the request, until that returns.
    *
    * @returns false if it is not kept any more
    */
-  requestOf(transaction: Transaction, view: SipMessage): boolean {
-    const slot = transaction.request;
-    if (slot === undefined) return false;
-    view.parse(slot.buffer, slot.start, slot.start + transaction.requestLength);
-    return true;
+  requestOf(tx: TransactionId, view: SipMessage): boolean {
+    return this.#run.readRequest(tx, view);
   }
 
   /** Ends a transaction in whatever state, without sending. The user is told by `terminated`. */
-  end(transaction: Transaction, now: number): void {
-    this.#run.end(transaction, now);
+  end(tx: TransactionId, now: number): void {
+    this.#run.end(tx, now);
   }
 
   /** The transport to `to` has failed: tells it to every transaction that sends there. Looks at all of them. */
   transportError(to: Address, now: number): void {
-    const last = this.#run.lastSerial;
-    for (const record of this.#run.index.list()) {
-      // What the user starts meanwhile, perhaps in a record of this list, has not failed.
-      if (record.serial > last) continue;
-      if (record.to.port === to.port && record.to.host === to.host) this.#run.transportError(record, now);
+    // What the user starts meanwhile, perhaps under one of these numbers, has not failed.
+    const failed: TransactionId[] = [];
+    const serials: number[] = [];
+    for (let tx = 0; tx < this.#table.used; tx++) {
+      const other = this.#table.to[tx];
+      if (!this.isLive(tx) || other.port !== to.port || other.host !== to.host) continue;
+      failed.push(tx);
+      serials.push(this.serialOf(tx));
+    }
+    for (let i = 0; i < failed.length; i++) {
+      if (this.serialOf(failed[i]) === serials[i]) this.#run.transportError(failed[i], now);
     }
   }
 
@@ -345,6 +440,6 @@ export class TransactionLayer {
 
   /** When `advance` has something to do: milliseconds, never later than the next timer; undefined: nothing waits. */
   nextDue(): number | undefined {
-    return this.#run.hasFailures ? 0 : this.wheel.nextDue();
+    return this.#run.hasFailures ? 0 : this.#run.wheel.nextDue();
   }
 }

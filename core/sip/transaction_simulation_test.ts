@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Random, seededRandom } from "../random.ts";
 import type { Address } from "./address.ts";
 import { SipMessage } from "./message.ts";
-import type { ClientTransaction, ServerTransaction, Transaction } from "./transaction.ts";
+import { NO_TRANSACTION, type TransactionId } from "./transaction.ts";
 import { TransactionLayer } from "./transaction_layer.ts";
 import type { TransactionUser } from "./transaction_user.ts";
 import { requestText, responseText } from "./transaction_testing.ts";
@@ -33,6 +33,7 @@ function quiet(): TransactionUser {
     transportError: nothing,
     terminated: nothing,
     overloaded: nothing,
+    timer: nothing,
   };
 }
 
@@ -55,44 +56,47 @@ function simulate(random: Random, loss: number, doubling: number, calls: number)
   const outcomes = new Map<string, Outcome>();
   const asked = new Map<string, number>();
   /** 2xx that the server's user repeats until Timer L. */
-  const repeating = new Map<Transaction, string>();
-  const open = new Map<Transaction, number>();
+  const repeating = new Map<TransactionId, string>();
+  const open = new Map<TransactionId, number>();
+  /** Branches of the client's transactions. */
+  const branches = new Map<TransactionId, string>();
 
   const clientUser: TransactionUser = {
     ...quiet(),
-    response(message: SipMessage, transaction: ClientTransaction | undefined): void {
-      if (message.status < 200 || transaction === undefined) return;
-      const id = transaction.context as string;
-      open.delete(transaction);
+    response(message: SipMessage, tx: TransactionId): void {
+      if (message.status < 200 || tx === NO_TRANSACTION) return;
+      const id = branches.get(tx)!;
+      open.delete(tx);
       outcomes.get(id)!.finals.push(message.status);
       assertEquals(message.topVia()!.branch, id, "the response is of this transaction");
     },
-    timeout(transaction): void {
-      open.delete(transaction);
-      outcomes.get(transaction.context as string)!.timeouts++;
+    timeout(tx): void {
+      open.delete(tx);
+      outcomes.get(branches.get(tx)!)!.timeouts++;
     },
+    terminated: (tx) => void branches.delete(tx),
   };
   const serverUser: TransactionUser = {
     ...quiet(),
-    request(message: SipMessage, transaction: ServerTransaction | undefined): void {
-      if (transaction === undefined) return;
+    request(message: SipMessage, tx: TransactionId): void {
+      if (tx === NO_TRANSACTION) return;
       const id = message.topVia()!.branch;
       asked.set(id, (asked.get(id) ?? 0) + 1);
       const text = decoder.decode(message.buffer.subarray(message.start, message.bodyEnd));
       const status = message.method === "INVITE"
         ? [200, 302, 486, 603][random.below(4)]
         : [200, 404][random.below(2)];
-      if (chance(50)) respond(transaction, responseText(text, 180));
-      respond(transaction, responseText(text, status));
-      if (transaction.state === "Accepted") repeating.set(transaction, responseText(text, status));
+      if (chance(50)) respond(tx, responseText(text, 180));
+      respond(tx, responseText(text, status));
+      if (server.stateOf(tx) === "Accepted") repeating.set(tx, responseText(text, status));
     },
-    terminated: (transaction) => void repeating.delete(transaction),
+    terminated: (tx) => void repeating.delete(tx),
   };
   const client = new TransactionLayer({ now, random }, post(true), clientUser);
   const server = new TransactionLayer({ now, random }, post(false), serverUser);
-  const respond = (transaction: ServerTransaction, text: string): void => {
+  const respond = (tx: TransactionId, text: string): void => {
     const bytes = encoder.encode(text);
-    server.respond(transaction, bytes, 0, bytes.length, now);
+    server.respond(tx, bytes, 0, bytes.length, now);
   };
 
   const view = new SipMessage();
@@ -105,7 +109,10 @@ function simulate(random: Random, loss: number, doubling: number, calls: number)
       const method = chance(50) ? "INVITE" : "OPTIONS";
       const bytes = encoder.encode(requestText(method, { branch, sentBy: "192.0.2.1" }));
       outcomes.set(branch, { finals: [], timeouts: 0 });
-      open.set(client.sendRequest(bytes, 0, bytes.length, SERVER, now, branch)!, now);
+      const tx = client.sendRequest(bytes, 0, bytes.length, SERVER, now);
+      assert(!branches.has(tx), "the number of a transaction that lives");
+      branches.set(tx, branch);
+      open.set(tx, now);
     }
     const due = packets.filter((packet) => packet.at <= now);
     packets = packets.filter((packet) => packet.at > now);
@@ -117,18 +124,23 @@ function simulate(random: Random, loss: number, doubling: number, calls: number)
     client.advance(now);
     server.advance(now);
     if (tick % 100 === 0) {
-      for (const [transaction, text] of repeating) respond(transaction as ServerTransaction, text);
+      for (const [tx, text] of repeating) respond(tx, text);
     }
-    for (const [transaction, since] of open) {
+    for (const [tx, since] of open) {
       // What Timer C of a proxy does: a provisional response came, the final one was lost every time.
       if (now - since < 120_000) continue;
-      clientUser.timeout(transaction, now);
-      client.end(transaction, now);
+      clientUser.timeout(tx, now);
+      client.end(tx, now);
     }
   }
 
-  assertEquals([client.slotsInUse, server.slotsInUse, client.wheel.size, server.wheel.size], [0, 0, 0, 0]);
-  assertEquals(repeating.size, 0);
+  assertEquals([client.slotsInUse, server.slotsInUse, client.timersRunning, server.timersRunning], [
+    0,
+    0,
+    0,
+    0,
+  ]);
+  assertEquals([repeating.size, branches.size], [0, 0]);
   for (const [id, { finals, timeouts }] of outcomes) {
     assert((asked.get(id) ?? 0) <= 1, `${id} reached the user twice`);
     assertEquals(new Set(finals).size <= 1, true, `${id} got different answers ${finals}`);
@@ -160,13 +172,14 @@ for (const [loss, doubling] of [[0, 0], [0, 50], [20, 10], [50, 30], [100, 0]]) 
   });
 }
 
-Deno.test("many transactions: the index grows, all are found, records are used again", () => {
+Deno.test("many transactions: all are found, numbers are used again", () => {
   const random = seededRandom(5);
   let sent = 0;
   const told: string[] = [];
+  const context: string[] = [];
   const user = {
     ...quiet(),
-    response: (_: SipMessage, t?: ClientTransaction) => void told.push(t!.context as string),
+    response: (_: SipMessage, tx: TransactionId) => void told.push(context[tx]),
   };
   const layer = new TransactionLayer({ now: 0, random }, () => void sent++, user);
   const view = new SipMessage();
@@ -175,7 +188,7 @@ Deno.test("many transactions: the index grows, all are found, records are used a
     const now = round * 100_000;
     for (const [i, text] of requests.entries()) {
       const bytes = encoder.encode(text);
-      layer.sendRequest(bytes, 0, bytes.length, SERVER, now, String(i));
+      context[layer.sendRequest(bytes, 0, bytes.length, SERVER, now)] = String(i);
     }
     assertEquals(layer.counts.nonInviteClient, 5000);
     for (const text of requests) {
@@ -185,6 +198,7 @@ Deno.test("many transactions: the index grows, all are found, records are used a
     }
     assertEquals(told.splice(0), requests.map((_, i) => String(i)));
     layer.advance(now + 50_000);
-    assertEquals([layer.size, layer.slotsInUse, layer.wheel.size, sent], [0, 0, 0, 5000 * (round + 1)]);
+    assertEquals([layer.size, layer.slotsInUse, layer.timersRunning, sent], [0, 0, 0, 5000 * (round + 1)]);
+    assertEquals(context.length, 5000, "no number beyond those that were needed at one time");
   }
 });

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { seededRandom } from "../random.ts";
 import type { Address } from "./address.ts";
 import { SipMessage } from "./message.ts";
-import type { ClientTransaction, ServerTransaction, Transaction } from "./transaction.ts";
+import { NO_TRANSACTION, type TransactionId } from "./transaction.ts";
 import { TransactionLayer } from "./transaction_layer.ts";
 import type { TransactionOptions } from "./transaction_options.ts";
 import type { TransactionUser } from "./transaction_user.ts";
@@ -65,19 +65,22 @@ export interface Sent {
   readonly to: Address;
 }
 
-/** The harness. `onRequest`, `onResponse`, `onTimeout` let a test act inside the calls. */
+/** The harness. `onRequest`, `onCancel`, `onResponse`, `onTimeout`, `onTimer` let a test act inside the calls. */
 export class Harness {
   now = 0;
   readonly sent: Sent[] = [];
   readonly told: string[] = [];
   readonly layer: TransactionLayer;
-  lastServer: ServerTransaction | undefined;
-  lastInvite: ServerTransaction | undefined;
+  lastServer: TransactionId = NO_TRANSACTION;
+  lastInvite: TransactionId = NO_TRANSACTION;
   /** What `send` returns. */
   transportWorks = true;
-  onRequest: (transaction: ServerTransaction) => void = () => {};
-  onResponse: (message: SipMessage, transaction: ClientTransaction | undefined) => void = () => {};
-  onTimeout: (transaction: Transaction) => void = () => {};
+  onRequest: (tx: TransactionId, message: SipMessage) => void = () => {};
+  onCancel: (tx: TransactionId, invite: TransactionId) => void = () => {};
+  onResponse: (message: SipMessage, tx: TransactionId) => void = () => {};
+  onTimeout: (tx: TransactionId) => void = () => {};
+  onTimer: (tx: TransactionId) => void = () => {};
+  onTerminated: (tx: TransactionId) => void = () => {};
   readonly #view = new SipMessage();
 
   constructor(options: Partial<TransactionOptions> = {}) {
@@ -111,26 +114,31 @@ export class Harness {
   }
 
   /** Sends a request through a client transaction. */
-  request(text: string, context?: unknown): ClientTransaction | undefined {
+  request(text: string): TransactionId {
     const bytes = encoder.encode(`garbage${text}garbage`);
-    const sent = this.layer.sendRequest(bytes, 7, bytes.length - 7, PEER, this.now, context);
+    const sent = this.layer.sendRequest(bytes, 7, bytes.length - 7, PEER, this.now);
     bytes.fill(0x78);
     return sent;
   }
 
   /** Answers through a server transaction. */
-  respond(text: string, transaction: ServerTransaction = this.lastServer!): boolean {
+  respond(text: string, tx: TransactionId = this.lastServer): boolean {
     const bytes = encoder.encode(`garbage${text}garbage`);
-    const done = this.layer.respond(transaction, bytes, 7, bytes.length - 7, this.now);
+    const done = this.layer.respond(tx, bytes, 7, bytes.length - 7, this.now);
     bytes.fill(0x78);
     return done;
+  }
+
+  /** The state of a transaction, the last server one by default. */
+  state(tx: TransactionId = this.lastServer): string {
+    return this.layer.stateOf(tx);
   }
 
   /** Everything is over and nothing is left behind. */
   assertEmpty(): void {
     const { layer } = this;
     const zero = { inviteClient: 0, nonInviteClient: 0, inviteServer: 0, nonInviteServer: 0 };
-    assertEquals([layer.size, layer.wheel.size, layer.slotsInUse, layer.nextDue()], [0, 0, 0, undefined]);
+    assertEquals([layer.size, layer.timersRunning, layer.slotsInUse, layer.nextDue()], [0, 0, 0, undefined]);
     assertEquals(layer.counts, zero);
   }
 
@@ -151,32 +159,42 @@ export class Harness {
     this.told.push(`${this.now} ${what}`);
   }
 
+  #kind(tx: TransactionId): string {
+    return this.layer.kindOf(tx);
+  }
+
   readonly #user: TransactionUser = {
-    request: (message, transaction) => {
+    request: (message, tx) => {
       this.#note(
-        transaction === undefined
-          ? `request ${message.method} without transaction`
-          : `request ${message.method}`,
+        tx === NO_TRANSACTION ? `request ${message.method} without transaction` : `request ${message.method}`,
       );
-      if (transaction === undefined) return;
-      this.lastServer = transaction;
-      this.onRequest(transaction);
+      if (tx === NO_TRANSACTION) return;
+      this.lastServer = tx;
+      this.onRequest(tx, message);
     },
-    cancel: (_, invite, transaction) => {
+    cancel: (_, invite, tx) => {
       this.lastInvite = invite;
-      this.lastServer = transaction;
-      this.#note(`cancel of ${invite === undefined ? "nothing" : invite.method}`);
+      this.lastServer = tx;
+      this.#note(`cancel of ${invite === NO_TRANSACTION ? "nothing" : this.layer.methodOf(invite)}`);
+      this.onCancel(tx, invite);
     },
-    response: (message, transaction) => {
-      this.#note(`${transaction === undefined ? "stray" : transaction.method} ${message.status}`);
-      this.onResponse(message, transaction);
+    response: (message, tx) => {
+      this.#note(`${tx === NO_TRANSACTION ? "stray" : this.layer.methodOf(tx)} ${message.status}`);
+      this.onResponse(message, tx);
     },
-    timeout: (transaction) => {
-      this.#note(`timeout of ${transaction.kind}`);
-      this.onTimeout(transaction);
+    timeout: (tx) => {
+      this.#note(`timeout of ${this.#kind(tx)}`);
+      this.onTimeout(tx);
     },
-    transportError: (transaction) => this.#note(`transport error of ${transaction.kind}`),
-    terminated: (transaction) => this.#note(`terminated ${transaction.kind}`),
+    transportError: (tx) => this.#note(`transport error of ${this.#kind(tx)}`),
+    terminated: (tx) => {
+      this.#note(`terminated ${this.#kind(tx)}`);
+      this.onTerminated(tx);
+    },
     overloaded: (message) => this.#note(`overloaded ${message.method}`),
+    timer: (tx) => {
+      this.#note(`timer of ${this.layer.methodOf(tx)}`);
+      this.onTimer(tx);
+    },
   };
 }

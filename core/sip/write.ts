@@ -128,8 +128,12 @@ function copyFirst(out: ByteWriter, message: SipMessage, id: HeaderId): void {
   if (i >= 0) copyHeader(out, message, id, i);
 }
 
-function finish(out: ByteWriter, headers: readonly string[] = [], body: Uint8Array | string = ""): void {
-  for (let i = 0; i < headers.length; i++) out.line(headers[i]);
+function finish(out: ByteWriter, headers?: readonly string[], body: Uint8Array | string = ""): void {
+  if (headers !== undefined) { for (let i = 0; i < headers.length; i++) out.line(headers[i]); }
+  if (body === "") {
+    out.text("Content-Length: 0\r\n\r\n");
+    return;
+  }
   const bytes = typeof body === "string" ? encodeText(body) : body;
   out.text("Content-Length: ").number(bytes.length).crlf().crlf().bytes(bytes);
 }
@@ -139,29 +143,36 @@ function finish(out: ByteWriter, headers: readonly string[] = [], body: Uint8Arr
  * the request as it was sent, To of the response.
  */
 export function ack(request: SipMessage, response: SipMessage): Uint8Array<ArrayBuffer> {
-  return sameBranch("ACK", request, response);
+  shared.clear();
+  writeAck(shared, request, response);
+  return shared.toBytes();
+}
+
+/** {@link ack}, appended to a writer. */
+export function writeAck(out: ByteWriter, request: SipMessage, response: SipMessage): void {
+  writeSameBranch(out, "ACK", request, response);
 }
 
 /** The CANCEL of a request as it was sent (RFC 3261 §9.1). */
 export function cancel(request: SipMessage): Uint8Array<ArrayBuffer> {
-  return sameBranch("CANCEL", request, request);
+  shared.clear();
+  writeSameBranch(shared, "CANCEL", request, request);
+  return shared.toBytes();
 }
 
-function sameBranch(method: string, request: SipMessage, toFrom: SipMessage): Uint8Array<ArrayBuffer> {
-  shared.clear();
+function writeSameBranch(out: ByteWriter, method: string, request: SipMessage, toFrom: SipMessage): void {
   const { buffer } = request;
-  shared.text(method).text(" ").bytes(buffer, request.requestUriStart, request.requestUriEnd);
-  shared.text(" SIP/2.0\r\n");
+  out.text(method).text(" ").bytes(buffer, request.requestUriStart, request.requestUriEnd);
+  out.text(" SIP/2.0\r\n");
   const via = request.topVia();
-  if (via !== undefined) shared.text("Via: ").bytes(buffer, via.start, via.end).crlf();
-  shared.text("Max-Forwards: ").number(DEFAULT_MAX_FORWARDS).crlf();
-  copyHeaders(shared, request, HeaderId.ROUTE);
-  copyFirst(shared, request, HeaderId.FROM);
-  copyFirst(shared, toFrom, HeaderId.TO);
-  copyFirst(shared, request, HeaderId.CALL_ID);
-  shared.text("CSeq: ").number(request.cseqNumber).text(" ").text(method).crlf();
-  finish(shared);
-  return shared.toBytes();
+  if (via !== undefined) out.text("Via: ").bytes(buffer, via.start, via.end).crlf();
+  out.text("Max-Forwards: ").number(DEFAULT_MAX_FORWARDS).crlf();
+  copyHeaders(out, request, HeaderId.ROUTE);
+  copyFirst(out, request, HeaderId.FROM);
+  copyFirst(out, toFrom, HeaderId.TO);
+  copyFirst(out, request, HeaderId.CALL_ID);
+  out.text("CSeq: ").number(request.cseqNumber).text(" ").text(method).crlf();
+  finish(out);
 }
 
 /** What a user agent's request consists of. Texts are header values without names and line ends. */

@@ -3,9 +3,10 @@ import {
   type Address,
   formatAddress,
   HeaderId,
+  NO_TRANSACTION,
   response,
-  type ServerTransaction,
   type SipMessage,
+  type TransactionId,
 } from "../../mod.ts";
 import { Endpoint, type Outcome } from "./endpoint.ts";
 
@@ -34,8 +35,8 @@ export class CalledSide extends Endpoint {
   readonly byes: Outcome[] = [];
   readonly #acknowledged = new Set<string>();
 
-  request(message: SipMessage, transaction: ServerTransaction | undefined, from: Address): void {
-    if (transaction === undefined) return void this.#acknowledged.add(message.callId);
+  request(message: SipMessage, tx: TransactionId, from: Address): void {
+    if (tx === NO_TRANSACTION) return void this.#acknowledged.add(message.callId);
     this.arrivals.push({
       at: this.around.queue.now,
       method: message.method,
@@ -47,12 +48,12 @@ export class CalledSide extends Endpoint {
     });
     const { queue } = this.around;
     const kept = message.clone();
-    const serial = transaction.serial;
+    const serial = this.layer.serialOf(tx);
     const answer = (status: number) => {
-      if (transaction.serial !== serial) return;
+      if (this.layer.serialOf(tx) !== serial) return;
       const headers = [`Contact: <sip:bob@${formatAddress(this.address)}>`];
       const bytes = response(kept, status, undefined, { toTag: `b${kept.cseqNumber}`, headers });
-      this.layer.respond(transaction, bytes, 0, bytes.length, queue.now);
+      this.layer.respond(tx, bytes, 0, bytes.length, queue.now);
       this.waker.look();
     };
     if (message.method !== "INVITE") return answer(200);

@@ -1,11 +1,12 @@
 /** The calling side of a simulation: a user agent that calls, hangs up, and answers a BYE. */
 import {
   type Address,
+  NO_TRANSACTION,
   request,
   response,
-  type ServerTransaction,
   type SipMessage,
   toHex,
+  type TransactionId,
 } from "../../mod.ts";
 import { Endpoint, type Outcome } from "./endpoint.ts";
 
@@ -87,11 +88,11 @@ export class Device extends Endpoint {
     this.start({ method, uri, hop, from, to: `<${uri}>`, callId: this.newCallId(), cseq: 1 }, done);
   }
 
-  request(message: SipMessage, transaction: ServerTransaction | undefined): void {
-    if (transaction === undefined) return;
+  request(message: SipMessage, tx: TransactionId): void {
+    if (tx === NO_TRANSACTION) return;
     const call = this.#calls.get(message.callId);
     if (call !== undefined && message.method === "BYE") call.ended = true;
     const bytes = response(message, call === undefined ? 481 : 200, undefined, { toTag: "d" });
-    this.layer.respond(transaction, bytes, 0, bytes.length, this.around.queue.now);
+    this.layer.respond(tx, bytes, 0, bytes.length, this.around.queue.now);
   }
 }

@@ -4,7 +4,6 @@ import {
   type AgentAccount,
   type AgentPolicy,
   type AgentRefusal,
-  type ClientTransaction,
   type Confirmation,
   DEFAULT_AGENT_POLICY,
   type Exchange,
@@ -12,6 +11,7 @@ import {
   type HashBackend,
   HeaderId,
   isMalformed,
+  NO_TRANSACTION,
   parseAuthAt,
   parsePcChallenge,
   parsePcInfo,
@@ -22,16 +22,18 @@ import {
   type PcInfo,
   type Random,
   request,
-  type ServerTransaction,
   SipMessage,
   toHex,
-  type Transaction,
+  type TransactionId,
   TransactionLayer,
   type TransactionUser,
   writePcAnswer,
 } from "../../mod.ts";
 import { type Clock, Waker } from "./event_queue.ts";
 import type { Wire } from "./network.ts";
+
+/** Transactions of one endpoint at one time: more than any simulation asks for. */
+const MAX_TRANSACTIONS = 20_000;
 
 /** What an endpoint is put into. */
 export interface EndpointSurroundings {
@@ -96,6 +98,8 @@ export abstract class Endpoint implements TransactionUser {
   protected readonly waker: Waker;
   /** Methods that proxies have asked for answers with. */
   readonly #challengedMethods = new Set<string>();
+  /** What each client transaction is for. */
+  readonly #pending = new Map<TransactionId, Pending>();
   readonly #view = new SipMessage();
 
   constructor(
@@ -106,7 +110,7 @@ export abstract class Endpoint implements TransactionUser {
   ) {
     const { queue, network, random } = around;
     this.layer = new TransactionLayer(
-      { now: queue.now, random },
+      { now: queue.now, random, maxTransactions: MAX_TRANSACTIONS },
       (buffer, start, end, to) => network.send(address, to, buffer, start, end),
       this,
     );
@@ -174,12 +178,13 @@ export abstract class Endpoint implements TransactionUser {
       contact: `<sip:${this.account.username}@${formatAddress(this.address)}>`,
       headers: answers.map((answer) => `${name}: ${writePcAnswer(answer)}`),
     });
-    this.layer.sendRequest(bytes, 0, bytes.length, spec.hop, this.around.queue.now, pending);
+    const tx = this.layer.sendRequest(bytes, 0, bytes.length, spec.hop, this.around.queue.now);
+    if (tx !== NO_TRANSACTION) this.#pending.set(tx, pending);
     this.waker.look();
   }
 
-  response(message: SipMessage, transaction: ClientTransaction | undefined): void {
-    const pending = transaction?.context as Pending | undefined;
+  response(message: SipMessage, tx: TransactionId): void {
+    const pending = this.#pending.get(tx);
     if (pending === undefined || message.status < 200) return;
     if (pending.over) return pending.onRepeated?.();
     if (message.status === 401 || message.status === 407) return this.#challenged(message, pending);
@@ -211,9 +216,9 @@ export abstract class Endpoint implements TransactionUser {
     this.#send(pending, reaction.answers);
   }
 
-  timeout(transaction: Transaction): void {
-    const pending = transaction.context as Pending | undefined;
-    if (transaction.kind.includes("server") || pending === undefined || pending.over) return;
+  timeout(tx: TransactionId): void {
+    const pending = this.#pending.get(tx);
+    if (pending === undefined || pending.over) return;
     pending.over = true;
     this.#end(pending, undefined, "unconfirmed");
   }
@@ -244,11 +249,15 @@ export abstract class Endpoint implements TransactionUser {
     });
   }
 
-  abstract request(message: SipMessage, transaction: ServerTransaction | undefined, from: Address): void;
+  terminated(tx: TransactionId): void {
+    this.#pending.delete(tx);
+  }
+
+  abstract request(message: SipMessage, tx: TransactionId, from: Address): void;
   cancel(): void {}
   transportError(): void {}
-  terminated(): void {}
   overloaded(): void {}
+  timer(): void {}
 }
 
 const encoder = new TextEncoder();
