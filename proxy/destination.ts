@@ -1,16 +1,23 @@
 /** Where a request is sent: RFC 3261 §16.5, §16.6 steps 6 and 7, as far as addresses without DNS go. */
 import {
   type Address,
+  AddressBook,
+  encodeText,
   HeaderId,
-  type NameAddrView,
+  NameAddrView,
   parseUri,
   type SipMessage,
   type SipUri,
   uriParam,
+  UriView,
 } from "../mod.ts";
 
 /** A next hop by URI, or why it cannot be used: the status that says so. */
 export type Destination = Address | { readonly status: 416 | 500; readonly reason: string };
+
+const MADDR = encodeText("maddr");
+const TRANSPORT = encodeText("transport");
+const DOT = 0x2e;
 
 /** Whether a destination is an address. */
 export function isAddress(destination: Destination): destination is Address {
@@ -31,34 +38,56 @@ export function textDestination(text: string): Destination {
   return uriDestination(parseUri(text));
 }
 
-/** {@linkcode uriDestination} of a Route value. */
-export function routeDestination(route: NameAddrView): Destination {
-  return uriDestination(route.uri());
-}
-
 /** Whether a host is an IP address, so that it needs no look-up. */
 export function isIpAddress(host: string): boolean {
-  return /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(host) || host.includes(":");
+  let dots = 0;
+  let digits = 0;
+  for (let i = 0; i < host.length; i++) {
+    const c = host.charCodeAt(i);
+    if (c >= 0x30 && c <= 0x39) digits++;
+    else if (c === DOT && digits >= 1 && digits <= 3) {
+      dots++;
+      digits = 0;
+    } else return host.includes(":");
+  }
+  return dots === 3 && digits >= 1 && digits <= 3;
 }
 
-/**
- * Where a request goes: RFC 3261 §16.6 steps 6 and 7.
- *
- * @param ownRoute whether the first Route value is this proxy's own, which does not count
- * @param chosen what the route chose; a Route value left in the request goes before it
- * @returns the address of the next Route value, else what was chosen, else that of the Request-URI
- */
-export function requestDestination(
-  message: SipMessage,
-  ownRoute: boolean,
-  chosen: Destination | undefined,
-): Destination {
-  const routes = message.values(HeaderId.ROUTE);
-  if (ownRoute) routes.advance();
-  if (routes.advance()) {
-    const route = message.address(HeaderId.ROUTE);
-    if (route?.parse(message.buffer, routes.start, routes.end)) return routeDestination(route);
-    return { status: 500, reason: "Route has no readable URI" };
+/** Finds destinations by the bytes of messages: what was seen before costs no new text or object. */
+export class Destinations {
+  readonly #book = new AddressBook();
+  readonly #uri = new UriView();
+  readonly #route = new NameAddrView();
+
+  /** {@linkcode uriDestination} of the URI buffer[start, end). */
+  at(message: SipMessage, start: number, end: number): Destination {
+    const { buffer } = message;
+    const uri = this.#uri;
+    const plain = uri.parse(buffer, start, end) && uri.scheme === "sip" && !uri.param(MADDR) &&
+      !uri.param(TRANSPORT);
+    if (!plain) return textDestination(message.text(start, end));
+    return this.#book.at(buffer, uri.hostStart, uri.hostEnd, uri.port || 5060);
   }
-  return chosen ?? textDestination(message.requestUri);
+
+  /**
+   * Where a request goes: RFC 3261 §16.6 steps 6 and 7.
+   *
+   * @param ownRoute whether the first Route value is this proxy's own, which does not count
+   * @param chosen what the route chose; a Route value left in the request goes before it
+   * @returns the address of the next Route value, else what was chosen, else that of the Request-URI
+   */
+  of(message: SipMessage, ownRoute: boolean, chosen: Destination | undefined): Destination {
+    if (message.first(HeaderId.ROUTE) >= 0) {
+      const routes = message.values(HeaderId.ROUTE);
+      if (ownRoute) routes.advance();
+      if (routes.advance()) {
+        const route = this.#route;
+        if (!route.parse(message.buffer, routes.start, routes.end)) {
+          return { status: 500, reason: "Route has no readable URI" };
+        }
+        return this.at(message, route.uriStart, route.uriEnd);
+      }
+    }
+    return chosen ?? this.at(message, message.requestUriStart, message.requestUriEnd);
+  }
 }

@@ -3,32 +3,41 @@
  * whose Route brings it back is believed to be inside one. Else a made-up To tag and a Route with our address would lead
  * anybody past authentication, and through the proxy to anywhere.
  */
-import { KeyedHash } from "../mod.ts";
+import { encodeText } from "../mod.ts";
+import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
 
 /** Bytes of the key. */
-export const DIALOG_KEY_BYTES = 16;
-
-const encoder = new TextEncoder();
+export const DIALOG_KEY_BYTES = TAG_KEY_BYTES;
 
 /** Makes and checks the tags of one key. 64 bits of a keyed hash: enough against guessing, not a proof of identity. */
 export class DialogTags {
-  readonly #halves: readonly KeyedHash[];
-  #scratch = new Uint8Array(256);
+  readonly #tag: KeyedTag;
+  readonly #digits = new Uint8Array(TAG_DIGITS);
 
-  /** @param key 16 secret bytes; proxies that share it know each other's dialogs */
+  /** @param key 8 secret bytes; proxies that share it know each other's dialogs */
   constructor(key: Uint8Array) {
     if (key.length !== DIALOG_KEY_BYTES) throw new RangeError(`a dialog key has ${DIALOG_KEY_BYTES} bytes`);
-    this.#halves = [new KeyedHash(key.subarray(0, 8)), new KeyedHash(key.subarray(8))];
+    this.#tag = new KeyedTag(key);
+  }
+
+  /** Writes the tag of the dialog with the Call-ID buffer[start, end) at `offset`; the offset after its 16 digits. */
+  write(buffer: Uint8Array, start: number, end: number, out: Uint8Array, offset: number): number {
+    return this.#tag.write(buffer, start, end, out, offset);
+  }
+
+  /** Whether buffer[tagStart, tagEnd) is the tag of the dialog with the Call-ID buffer[start, end). */
+  matches(buffer: Uint8Array, start: number, end: number, tagStart: number, tagEnd: number): boolean {
+    if (tagEnd - tagStart !== TAG_DIGITS) return false;
+    this.#tag.write(buffer, start, end, this.#digits, 0);
+    let difference = 0;
+    for (let i = 0; i < TAG_DIGITS; i++) difference |= this.#digits[i] ^ buffer[tagStart + i];
+    return difference === 0;
   }
 
   /** The tag of a dialog: 16 hexadecimal digits. */
   tag(callId: string): string {
-    if (callId.length * 3 > this.#scratch.length) this.#scratch = new Uint8Array(callId.length * 3);
-    const { written } = encoder.encodeInto(callId, this.#scratch);
-    let text = "";
-    for (const half of this.#halves) {
-      text += (half.hash(this.#scratch, 0, written) >>> 0).toString(16).padStart(8, "0");
-    }
-    return text;
+    const bytes = encodeText(callId);
+    this.#tag.write(bytes, 0, bytes.length, this.#digits, 0);
+    return String.fromCharCode(...this.#digits);
   }
 }

@@ -5,10 +5,11 @@
 import {
   addReceivedRport,
   type Address,
-  type ClientTransaction,
+  ByteWriter,
   decrementMaxForwards,
+  encodeText,
   HeaderId,
-  parseUri,
+  NO_TRANSACTION,
   Patch,
   popRoute,
   popVia,
@@ -16,34 +17,32 @@ import {
   problemReason,
   pushRecordRoute,
   pushVia,
-  response,
   responseAddress,
   sameAddress,
-  ServerTransaction,
   SipMessage,
   toHex,
-  type Transaction,
+  type TransactionId,
   TransactionLayer,
   type TransactionUser,
   TRYING_DELAY,
+  UriView,
+  writeHexWord,
+  writeResponse,
 } from "../mod.ts";
-import {
-  type Destination,
-  isAddress,
-  isIpAddress,
-  requestDestination,
-  textDestination,
-} from "./destination.ts";
+import { AcceptedToken } from "./accepted_token.ts";
+import { type Destination, Destinations, isAddress, isIpAddress, textDestination } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
+import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
 import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
-import type { PcAuthenticator } from "./pc_authenticator.ts";
+import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
+import { OwnRouteReader } from "./own_route.ts";
 import { RequestContext } from "./request_context.ts";
+import { ContextTimer, ResponseContexts } from "./response_contexts.ts";
 import type { RouteFunction } from "./route.ts";
-import { readClaim } from "./subscriber.ts";
-import { TransactionContext } from "./transaction_context.ts";
+import { ClaimView } from "./subscriber.ts";
 
 /** Longest message that is written: what a UDP datagram holds over IPv4. */
 const MAX_MESSAGE = 65_507;
@@ -51,6 +50,9 @@ const MAX_MESSAGE = 65_507;
 const CANCEL_WAIT_MS = 32_000;
 /** How long a route may wait before its request is given up, ms: longer than any answer of DBclient takes. */
 const ROUTE_WAIT_MS = 64_000;
+const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
+const NO_HEADERS: readonly string[] = [];
+const GREATER = 0x3e;
 
 /** The values of all lines of a header, as one list that can stand in a header again. */
 function allValues(message: SipMessage, id: HeaderId): string {
@@ -61,6 +63,14 @@ function allValues(message: SipMessage, id: HeaderId): string {
   // A CR or LF that ends no line is let through by the scanner.
   // deno-lint-ignore no-control-regex
   return lines.join(", ").replace(/[\x00-\x1f\x7f]+/g, " ");
+}
+
+/** How a route wants its request forwarded. */
+export interface Forwarding {
+  /** The first Route value is this proxy's own, and goes. */
+  readonly ownRoute: boolean;
+  readonly recordRoute: boolean;
+  readonly consumeDigest: boolean;
 }
 
 /** A stateful SIP proxy that authenticates. */
@@ -74,15 +84,30 @@ export class ProxyCore implements TransactionUser {
     strays: 0,
   };
   readonly layer: TransactionLayer;
+  readonly contexts: ResponseContexts;
   readonly names: LocalNames;
   readonly dialogTags: DialogTags;
   readonly realms: ReadonlySet<string>;
   /** Where `--next_hop` leads, read once. */
   readonly nextHop: Destination | undefined;
+  readonly destinations = new Destinations();
+  readonly #toTags: KeyedTag;
+  readonly #toTag = new Uint8Array(TAG_DIGITS);
   readonly #message = new SipMessage();
+  readonly #claim = new ClaimView();
+  readonly #uri = new UriView();
+  readonly #ownRoute: OwnRouteReader;
+  #pcResult = new PcResult();
   readonly #held = new SipMessage();
+  readonly #token = new AcceptedToken();
   readonly #patch = new Patch();
   readonly #out = new Uint8Array(MAX_MESSAGE + 1);
+  readonly #response = new ByteWriter(4096);
+  /** Header lines of the response that is being made. */
+  readonly lines = new ByteWriter(1024);
+  /** `SIP/2.0/UDP host:port;branch=…` and `<sip:host:port;lr;did=` by the host:port that a target sees. */
+  readonly #vias = new Map<string, LineStart>();
+  readonly #recordRoutes = new Map<string, LineStart>();
   readonly #branchPrefix: string;
   #branches = 0;
   #now: number;
@@ -94,22 +119,21 @@ export class ProxyCore implements TransactionUser {
     readonly digest: DigestAuthenticator,
     private readonly route: RouteFunction,
   ) {
+    const { random } = environment;
     this.realms = new Set(options.realms);
     this.#now = environment.now;
     this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms);
-    this.#branchPrefix = `z9hG4bK${toHex(environment.random.bytes(6))}`;
+    this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
+    this.#branchPrefix = `z9hG4bK${toHex(random.bytes(6))}`;
+    this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
     this.layer = new TransactionLayer(
-      {
-        now: environment.now,
-        random: environment.random,
-        maxTransactions: options.maxTransactions,
-        trying: "never",
-      },
+      { now: environment.now, random, maxTransactions: options.maxTransactions, trying: "never" },
       environment.send,
       this,
     );
+    this.contexts = new ResponseContexts(this.layer.capacity);
   }
 
   /** Takes one datagram. The bytes are used during the call only. */
@@ -124,17 +148,33 @@ export class ProxyCore implements TransactionUser {
     else this.#refuseMalformed(message, problem, from);
   }
 
-  /** Whether a Request-URI names this proxy or a domain that it serves. */
-  isForUs(requestUri: string): boolean {
-    const uri = parseUri(requestUri);
-    return uri !== undefined && this.names.isOwnOrServed(uri);
+  /** Whether the Request-URI names this proxy or a domain that it serves. */
+  isForUs({ buffer, requestUriStart, requestUriEnd }: SipMessage): boolean {
+    const uri = this.#uri;
+    return uri.parse(buffer, requestUriStart, requestUriEnd) && this.names.isOwnOrServedAt(buffer, uri);
   }
 
-  /** Whether a Request-URI is the address of the next hop. */
-  isForNextHop(requestUri: string): boolean {
+  /** What Route says: bits of OwnRoute. */
+  readRoute(message: SipMessage): number {
+    return this.#ownRoute.read(message);
+  }
+
+  /** Where the verdict on the request in hand goes. It is used for the next request again, unless it is kept. */
+  newPcResult(): PcResult {
+    this.#pcResult.clear();
+    return this.#pcResult;
+  }
+
+  /** Leaves the result to the request that has it. */
+  keepPcResult(): void {
+    this.#pcResult = new PcResult();
+  }
+
+  /** Whether the Request-URI is the address of the next hop. */
+  isForNextHop(message: SipMessage): boolean {
     const { nextHop } = this;
     if (nextHop === undefined || !isAddress(nextHop)) return false;
-    const target = textDestination(requestUri);
+    const target = this.destinations.at(message, message.requestUriStart, message.requestUriEnd);
     return isAddress(target) && sameAddress(target, nextHop);
   }
 
@@ -151,24 +191,23 @@ export class ProxyCore implements TransactionUser {
 
   // TransactionUser
 
-  request(message: SipMessage, transaction: ServerTransaction | undefined, from: Address, now: number): void {
-    const claim = readClaim(message);
-    let context: TransactionContext | undefined;
-    if (transaction !== undefined) {
-      context = new TransactionContext(transaction, this);
-      transaction.context = context;
+  request(message: SipMessage, server: TransactionId, from: Address, now: number): void {
+    const claim = this.#claim;
+    const fault = claim.read(message);
+    if (server !== NO_TRANSACTION) {
+      this.contexts.begin(server);
       if (message.maxForwards === 0 && message.method !== "OPTIONS") {
-        return this.reply(message, context, 483, undefined, [], now);
+        return this.reply(message, server, 483, undefined, NO_HEADERS, now);
       }
       if (message.first(HeaderId.PROXY_REQUIRE) >= 0) {
         const unsupported = `Unsupported: ${allValues(message, HeaderId.PROXY_REQUIRE)}`;
-        return this.reply(message, context, 420, undefined, [unsupported], now);
+        return this.reply(message, server, 420, undefined, [unsupported], now);
       }
-      if ("problem" in claim) {
-        return this.reply(message, context, 400, `Bad Request (${claim.problem})`, [], now);
+      if (fault !== undefined) {
+        return this.reply(message, server, 400, `Bad Request (${fault})`, NO_HEADERS, now);
       }
-    } else if ("problem" in claim) return;
-    const request = new RequestContext(this, message, context, claim, from, now);
+    } else if (fault !== undefined) return;
+    const request = new RequestContext(this, message, server, claim, from, now);
     try {
       const pending = this.route(request, request);
       if (pending === undefined) return request.finish();
@@ -181,259 +220,315 @@ export class ProxyCore implements TransactionUser {
 
   cancel(
     message: SipMessage,
-    invite: ServerTransaction | undefined,
-    transaction: ServerTransaction,
+    invite: TransactionId,
+    server: TransactionId,
     _from: Address,
     now: number,
   ): void {
-    const context = invite?.context;
-    const cancel = new TransactionContext(transaction, this);
-    transaction.context = cancel;
-    if (!(context instanceof TransactionContext)) return this.reply(message, cancel, 481, undefined, [], now);
-    this.reply(message, cancel, 200, undefined, [], now);
-    if (context.answered || context.cancelled) return;
-    context.cancelled = true;
-    if (context.client === undefined) return this.#answerHeld(context, 487, now);
-    this.layer.cancel(context.client, now);
-    context.timer = "cancelled";
-    this.layer.wheel.schedule(context, now + CANCEL_WAIT_MS);
+    const { contexts } = this;
+    contexts.begin(server);
+    if (invite === NO_TRANSACTION) return this.reply(message, server, 481, undefined, NO_HEADERS, now);
+    this.reply(message, server, 200, undefined, NO_HEADERS, now);
+    if (contexts.isAnswered(invite) || contexts.isCancelled(invite)) return;
+    contexts.setCancelled(invite);
+    const client = contexts.clientOf(invite);
+    if (client === NO_TRANSACTION) return this.#answerHeld(invite, 487, now);
+    this.layer.cancel(client, now);
+    this.#startTimer(invite, ContextTimer.CANCELLED, now + CANCEL_WAIT_MS);
   }
 
-  response(
-    message: SipMessage,
-    transaction: ClientTransaction | undefined,
-    from: Address,
-    now: number,
-  ): void {
-    const context = transaction?.context;
-    if (!(context instanceof TransactionContext) || transaction?.method === "CANCEL" || !context.alive) {
+  response(message: SipMessage, client: TransactionId, from: Address, now: number): void {
+    // A CANCEL of ours has no context, and its answer tells nothing.
+    const server = client === NO_TRANSACTION ? NO_TRANSACTION : this.contexts.serverOf(client);
+    if (server === NO_TRANSACTION) {
       // RFC 6026 §8.2: a response that belongs to no transaction is not forwarded.
       this.counters.strays++;
       return;
     }
     const { status } = message;
     if (status === 100) return;
-    if (status < 200) {
-      if (transaction!.method === "INVITE" && !context.cancelled) {
-        this.layer.wheel.schedule(context, now + this.options.timerC);
-      }
-    } else this.layer.wheel.cancel(context);
-    this.#forwardResponse(message, context, from, now);
-  }
-
-  timeout(transaction: Transaction, now: number): void {
-    const { context } = transaction;
-    if (
-      !(context instanceof TransactionContext) || transaction instanceof ServerTransaction || !context.alive
-    ) return;
-    if (transaction.method === "CANCEL") return;
-    // RFC 4320 §4.1: a request other than INVITE gets no 408.
-    if (context.server.method === "INVITE") this.#answerHeld(context, 408, now);
-    else this.layer.end(context.server, now);
-  }
-
-  transportError(transaction: Transaction, now: number): void {
-    const { context } = transaction;
-    if (
-      !(context instanceof TransactionContext) || transaction instanceof ServerTransaction || !context.alive
-    ) return;
-    // RFC 3261 §16.9: as if 503 had been received, which is not forwarded but turned into 500 (§16.7 step 6).
-    if (transaction.method !== "CANCEL") this.#answerHeld(context, 500, now);
-  }
-
-  terminated(transaction: Transaction): void {
-    const { context } = transaction;
-    if (transaction instanceof ServerTransaction && context instanceof TransactionContext) {
-      this.layer.wheel.cancel(context);
+    if (status >= 200) this.layer.stopTimer(server);
+    else if (this.layer.methodOf(client) === "INVITE" && !this.contexts.isCancelled(server)) {
+      this.layer.startTimer(server, now + this.options.timerC);
     }
+    this.#forwardResponse(message, server, from, now);
+  }
+
+  timeout(client: TransactionId, now: number): void {
+    const server = this.contexts.serverOf(client);
+    if (server === NO_TRANSACTION) return;
+    // RFC 4320 §4.1: a request other than INVITE gets no 408.
+    if (this.layer.methodOf(server) === "INVITE") this.#answerHeld(server, 408, now);
+    else this.layer.end(server, now);
+  }
+
+  transportError(client: TransactionId, now: number): void {
+    const server = this.contexts.serverOf(client);
+    if (server === NO_TRANSACTION) return;
+    // RFC 3261 §16.9: as if 503 had been received, which is not forwarded but turned into 500 (§16.7 step 6).
+    this.#answerHeld(server, 500, now);
+  }
+
+  terminated(transaction: TransactionId): void {
+    this.contexts.end(transaction);
   }
 
   overloaded(message: SipMessage, from: Address): void {
     this.counters.refused++;
     if (message.method === "ACK") return;
-    this.#replyStateless(message, from, 503, undefined, ["Retry-After: 5"]);
-  }
-
-  /** Sends 100 (Trying) for an INVITE if nothing else was sent within 200 ms (RFC 3261 §17.2.1). */
-  tryingSoon(context: TransactionContext, now: number): void {
-    context.timer = "trying";
-    this.layer.wheel.schedule(context, now + TRYING_DELAY);
+    this.#replyStateless(message, from, 503, undefined, RETRY_LATER);
   }
 
   /** Timer C, a cancelled call that nobody ends, or a route that takes its time. */
-  contextTimer(context: TransactionContext, now: number): void {
-    if (!context.alive || context.answered) return;
-    if (context.timer === "trying") {
-      if (context.server.method === "INVITE") this.layer.sendTrying(context.server, now);
-      context.timer = "undecided";
-      return this.layer.wheel.schedule(context, now + ROUTE_WAIT_MS);
+  timer(server: TransactionId, now: number): void {
+    const { contexts, layer } = this;
+    if (contexts.isAnswered(server)) return;
+    const timer = contexts.timer(server);
+    if (timer === ContextTimer.TRYING) {
+      if (layer.methodOf(server) === "INVITE") layer.sendTrying(server, now);
+      return this.#startTimer(server, ContextTimer.UNDECIDED, now + ROUTE_WAIT_MS);
     }
-    if (context.timer === "undecided") {
-      this.environment.log("route_failed", { method: context.server.method, error: "no decision in time" });
-      return this.#answerHeld(context, 500, now);
+    if (timer === ContextTimer.UNDECIDED) {
+      this.environment.log("route_failed", {
+        method: layer.methodOf(server),
+        error: "no decision in time",
+      });
+      return this.#answerHeld(server, 500, now);
     }
-    if (context.client === undefined) return;
-    if (context.timer === "C") {
-      context.timer = "cancelled";
-      context.cancelled = true;
-      this.layer.cancel(context.client, now);
-      this.layer.wheel.schedule(context, now + CANCEL_WAIT_MS);
-      return;
+    const client = contexts.clientOf(server);
+    if (client === NO_TRANSACTION) return;
+    if (timer === ContextTimer.C) {
+      contexts.setCancelled(server);
+      layer.cancel(client, now);
+      return this.#startTimer(server, ContextTimer.CANCELLED, now + CANCEL_WAIT_MS);
     }
-    this.layer.end(context.client, now);
-    this.#answerHeld(context, 487, now);
+    layer.end(client, now);
+    this.#answerHeld(server, 487, now);
+  }
+
+  /** Sends 100 (Trying) for an INVITE if nothing else was sent within 200 ms (RFC 3261 §17.2.1). */
+  tryingSoon(server: TransactionId, now: number): void {
+    this.#startTimer(server, ContextTimer.TRYING, now + TRYING_DELAY);
+  }
+
+  #startTimer(server: TransactionId, timer: ContextTimer, at: number): void {
+    this.contexts.setTimer(server, timer);
+    this.layer.startTimer(server, at);
   }
 
   // What a request's route does
 
-  /** Answers a request through its server transaction; once. */
+  /**
+   * Answers a request through its server transaction; once.
+   *
+   * @param lines header lines as bytes, beside `headers`
+   */
   reply(
     message: SipMessage,
-    context: TransactionContext,
+    server: TransactionId,
     status: number,
     reason: string | undefined,
     headers: readonly string[],
     now: number,
+    lines?: ByteWriter,
   ): void {
-    if (!context.alive || context.answered) return;
-    const final = status >= 200;
-    const info = final ? this.#confirmationLine(context, now) : undefined;
-    const bytes = response(message, status, reason, {
-      // One tag for all responses to a request (RFC 3261 §8.2.6.2).
-      toTag: context.toTag ??= toHex(this.environment.random.bytes(8)),
-      headers: info === undefined ? headers : [...headers, info],
-      source: context.server.from,
-    });
-    if (final) context.answered = true;
-    this.layer.respond(context.server, bytes, 0, bytes.length, now);
+    const { contexts, layer } = this;
+    if (contexts.isAnswered(server)) return;
+    if (status >= 200) {
+      lines = this.#confirmationLine(message, server, now, lines);
+      contexts.setAnswered(server);
+    }
+    const out = this.#response;
+    out.clear();
+    const toTag = this.#toTagOf(message);
+    writeResponse(out, message, status, reason, { toTag, headers, lines, source: layer.fromOf(server) });
+    layer.respond(server, out.buffer, 0, out.length, now);
+  }
+
+  /** One tag for all responses to a request (RFC 3261 §8.2.6.2): it is made of the top Via and the Call-ID. */
+  #toTagOf(message: SipMessage): Uint8Array {
+    const via = message.topVia();
+    const callId = message.first(HeaderId.CALL_ID);
+    const start = via?.start ?? message.start;
+    const end = via?.end ?? message.bodyEnd;
+    const callIdStart = callId < 0 ? 0 : message.valueStart(callId);
+    const callIdEnd = callId < 0 ? 0 : message.valueEnd(callId);
+    this.#toTags.writeOfBoth(message.buffer, start, end, callIdStart, callIdEnd, this.#toTag);
+    return this.#toTag;
   }
 
   /**
    * Forwards a request: RFC 3261 §16.6.
    *
-   * @param context undefined for an ACK, which is forwarded without a transaction
+   * @param server NO_TRANSACTION for an ACK, which is forwarded without one
    * @param destination from the route, undefined for the Request-URI; a Route value left in the request goes before it
    */
   forward(
     message: SipMessage,
-    context: TransactionContext | undefined,
+    server: TransactionId,
     from: Address,
-    how: {
-      readonly ownRoute: boolean;
-      readonly recordRoute: boolean;
-      readonly consumeDigest: boolean;
-      readonly destination: Destination | undefined;
-    },
+    how: Forwarding,
+    destination: Destination | undefined,
     now: number,
   ): void {
-    const target = requestDestination(message, how.ownRoute, how.destination);
+    const target = this.destinations.of(message, how.ownRoute, destination);
     if (!isAddress(target)) {
-      if (context !== undefined) this.reply(message, context, target.status, target.reason, [], now);
+      if (server !== NO_TRANSACTION) {
+        this.reply(message, server, target.status, target.reason, NO_HEADERS, now);
+      }
       return;
     }
-    if (isIpAddress(target.host)) return this.#send(message, context, from, how, target, now);
+    if (isIpAddress(target.host)) return this.#send(message, server, from, how, target, now);
     const kept = message.clone();
-    if (context?.server.method === "INVITE") this.layer.sendTrying(context.server, now);
+    const { layer } = this;
+    const serial = server === NO_TRANSACTION ? 0 : layer.serialOf(server);
+    if (server !== NO_TRANSACTION && message.method === "INVITE") layer.sendTrying(server, now, message);
     this.environment.resolve(target.host, (host, at) => {
-      if (context !== undefined && (!context.alive || context.answered)) return;
-      if (host !== undefined) this.#send(kept, context, from, how, { host, port: target.port }, at);
-      else if (context !== undefined) this.reply(kept, context, 500, "Next hop has no address", [], at);
+      if (server !== NO_TRANSACTION) {
+        if (layer.serialOf(server) !== serial || this.contexts.isAnswered(server)) return;
+        if (host === undefined) {
+          return this.reply(kept, server, 500, "Next hop has no address", NO_HEADERS, at);
+        }
+      }
+      if (host !== undefined) this.#send(kept, server, from, how, { host, port: target.port }, at);
     });
   }
 
   #send(
     message: SipMessage,
-    context: TransactionContext | undefined,
+    server: TransactionId,
     from: Address,
-    how: { readonly ownRoute: boolean; readonly recordRoute: boolean; readonly consumeDigest: boolean },
+    how: Forwarding,
     target: Address,
     now: number,
   ): void {
     const patch = this.#patch.begin(message);
-    const self = this.names.facing(target);
     removeAnswers(patch, this.realms, how.consumeDigest);
     if (how.ownRoute) popRoute(patch);
     if (decrementMaxForwards(patch) < 0) {
-      if (context !== undefined) this.reply(message, context, 483, undefined, [], now);
+      if (server !== NO_TRANSACTION) this.reply(message, server, 483, undefined, NO_HEADERS, now);
       return;
     }
-    if (how.recordRoute) {
-      pushRecordRoute(patch, `<sip:${self};lr;did=${this.dialogTags.tag(message.callId)}>`);
-    }
+    const self = this.names.facing(target);
+    if (how.recordRoute) this.#pushRecordRoute(patch, self);
     addReceivedRport(patch, from);
-    pushVia(patch, `SIP/2.0/UDP ${self};branch=${this.#newBranch()}`);
+    this.#pushVia(patch, self);
     if (patch.length > MAX_MESSAGE) {
-      if (context !== undefined) this.reply(message, context, 513, undefined, [], now);
+      if (server !== NO_TRANSACTION) this.reply(message, server, 513, undefined, NO_HEADERS, now);
       return;
     }
     const length = patch.apply(this.#out, 0);
     this.counters.forwarded++;
-    if (context === undefined) {
+    if (server === NO_TRANSACTION) {
       this.environment.send(this.#out, 0, length, target);
       return;
     }
-    if (context.server.method === "INVITE") {
-      this.layer.sendTrying(context.server, now);
-      context.timer = "C";
-      this.layer.wheel.schedule(context, now + this.options.timerC);
+    const { layer } = this;
+    if (message.method === "INVITE") {
+      layer.sendTrying(server, now, message);
+      this.#startTimer(server, ContextTimer.C, now + this.options.timerC);
     }
-    context.client = this.layer.sendRequest(this.#out, 0, length, target, now, context);
-    if (context.client === undefined) {
-      this.reply(message, context, 503, undefined, ["Retry-After: 5"], now);
-    }
+    const client = layer.sendRequest(this.#out, 0, length, target, now);
+    if (client === NO_TRANSACTION) this.reply(message, server, 503, undefined, RETRY_LATER, now);
+    else this.contexts.link(server, client);
   }
 
-  #forwardResponse(message: SipMessage, context: TransactionContext, from: Address, now: number): void {
+  #pushRecordRoute(patch: Patch, self: string): void {
+    let line = this.#recordRoutes.get(self);
+    if (line === undefined) {
+      line = new LineStart(`<sip:${self};lr;did=`, TAG_DIGITS + 1);
+      this.#recordRoutes.set(self, line);
+    }
+    const { message } = patch;
+    const callId = message.first(HeaderId.CALL_ID);
+    const start = message.valueStart(callId);
+    let at = this.dialogTags.write(
+      message.buffer,
+      start,
+      message.valueEnd(callId),
+      line.bytes,
+      line.length,
+    );
+    line.bytes[at++] = GREATER;
+    pushRecordRoute(patch, line.bytes, 0, at);
+  }
+
+  /** A branch nobody can guess, and none of this run is used twice. */
+  #pushVia(patch: Patch, self: string): void {
+    let line = this.#vias.get(self);
+    if (line === undefined) {
+      line = new LineStart(`SIP/2.0/UDP ${self};branch=${this.#branchPrefix}`, 3 * 8);
+      this.#vias.set(self, line);
+    }
+    this.#branches++;
+    const { bytes } = line;
+    let at = writeHexWord(this.environment.random.below(2 ** 32), bytes, line.length);
+    at = writeHexWord(this.#branches / 2 ** 32, bytes, at);
+    at = writeHexWord(this.#branches, bytes, at);
+    pushVia(patch, bytes, 0, at);
+  }
+
+  #forwardResponse(message: SipMessage, server: TransactionId, from: Address, now: number): void {
     const final = message.status >= 200;
-    const via = message.secondVia();
-    if (via === undefined) {
+    if (message.secondVia() === undefined) {
       this.counters.strays++;
       return;
     }
     const patch = this.#patch.begin(message);
     popVia(patch);
-    if (!this.options.peers.has(from.host) && hasAssertions(message)) removeAssertions(patch, this.realms);
+    if (hasAssertions(message) && !this.options.peers.has(from.host)) removeAssertions(patch, this.realms);
     if (final) {
-      const info = this.#confirmationLine(context, now);
-      if (info !== undefined) patch.insert(message.headersEnd, `${info}\r\n`);
+      const line = this.#confirmationLine(message, server, now, undefined);
+      if (line !== undefined) patch.insert(message.headersEnd, line.buffer, 0, line.length);
     }
     if (patch.length > MAX_MESSAGE) {
       // It cannot be sent on, and without a final response the caller would wait for ever.
-      if (final) this.#answerHeld(context, 500, now);
+      if (final) this.#answerHeld(server, 500, now);
       return;
     }
-    if (final) context.answered = true;
+    if (final) this.contexts.setAnswered(server);
     const length = patch.apply(this.#out, 0);
     this.counters.forwarded++;
-    this.layer.respond(context.server, this.#out, 0, length, now);
+    this.layer.respond(server, this.#out, 0, length, now);
   }
 
-  /** The confirmation of docs/PROTOCOL.md §7 as a header line, if the request was authenticated with PC. */
-  #confirmationLine(context: TransactionContext, now: number): string | undefined {
-    const { accepted } = context;
-    if (accepted === undefined || !this.options.confirm) return undefined;
-    return context.confirmation ??= `${accepted.kind.info}: ${this.pc.confirmation(accepted, now)}`;
+  /**
+   * The confirmation of docs/PROTOCOL.md §7 as a header line, if the request was authenticated with PC.
+   *
+   * @param message the request, or a response to it
+   * @param lines are returned, with the line behind them if there is one
+   */
+  #confirmationLine(
+    message: SipMessage,
+    server: TransactionId,
+    now: number,
+    lines: ByteWriter | undefined,
+  ): ByteWriter | undefined {
+    const token = this.#token;
+    if (!this.options.confirm || !this.contexts.readToken(server, token)) return lines;
+    if (lines === undefined) {
+      lines = this.lines;
+      lines.clear();
+    }
+    this.pc.writeConfirmation(lines, token, message, now);
+    lines.crlf();
+    // A final response that is sent again carries the same.
+    this.contexts.keepToken(server, token);
+    return lines;
   }
 
   /** Answers a request whose message is at hand no more, from the copy that its transaction holds. */
-  #answerHeld(context: TransactionContext, status: number, now: number): void {
-    if (!context.alive || context.answered) return;
-    if (this.layer.requestOf(context.server, this.#held)) {
-      this.reply(this.#held, context, status, undefined, [], now);
+  #answerHeld(server: TransactionId, status: number, now: number): void {
+    if (this.contexts.isAnswered(server)) return;
+    if (this.layer.requestOf(server, this.#held)) {
+      this.reply(this.#held, server, status, undefined, NO_HEADERS, now);
     }
-  }
-
-  #newBranch(): string {
-    this.#branches++;
-    return `${this.#branchPrefix}${this.environment.random.below(2 ** 32).toString(36)}.${
-      this.#branches.toString(36)
-    }`;
   }
 
   #refuseMalformed(message: SipMessage, problem: Problem, from: Address): void {
     this.counters.malformed++;
     if (problem.code === "drop") return;
-    this.#replyStateless(message, from, problem.status, problemReason(problem), []);
+    this.#replyStateless(message, from, problem.status, problemReason(problem), NO_HEADERS);
   }
 
   #replyStateless(
@@ -445,9 +540,10 @@ export class ProxyCore implements TransactionUser {
   ): void {
     const via = message.topVia();
     if (via === undefined) return;
-    const toTag = toHex(this.environment.random.bytes(8));
-    const bytes = response(message, status, reason, { toTag, headers, source: from });
-    this.environment.send(bytes, 0, bytes.length, responseAddress(via, from, false));
+    const out = this.#response;
+    out.clear();
+    writeResponse(out, message, status, reason, { toTag: this.#toTagOf(message), headers, source: from });
+    this.environment.send(out.buffer, 0, out.length, responseAddress(via, from, false));
   }
 
   #routeFailed(request: RequestContext, error: unknown): void {
@@ -456,5 +552,18 @@ export class ProxyCore implements TransactionUser {
       error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
     });
     request.failed();
+  }
+}
+
+/** The unchanging start of a header value, with room for what follows. */
+class LineStart {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+
+  constructor(text: string, room: number) {
+    const start = encodeText(text);
+    this.length = start.length;
+    this.bytes = new Uint8Array(start.length + room);
+    this.bytes.set(start);
   }
 }

@@ -10,7 +10,7 @@ export interface ProxyOptions {
   readonly realms: readonly string[];
   /** Where requests for this proxy or a served domain go; undefined: to their Request-URI. */
   readonly nextHop?: string;
-  /** Marks the dialogs of this proxy, 16 bytes: see {@linkcode DialogTags}. */
+  /** Marks the dialogs of this proxy, 8 bytes: see {@linkcode DialogTags}. */
   readonly dialogKey: Uint8Array;
   /** Hosts whose PC headers in responses are let through (docs/PROTOCOL.md §7). */
   readonly peers: ReadonlySet<string>;

@@ -3,19 +3,20 @@ import {
   type Address,
   DIGEST_VERDICTS,
   type DigestVerdict,
+  NO_TRANSACTION,
   type SipMessage,
+  type TransactionId,
   type Verdict,
   VERDICTS,
 } from "../mod.ts";
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
 import { type Destination, textDestination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
-import { type OwnRoute, readRoute } from "./own_route.ts";
-import type { ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
-import type { ProxyCore } from "./proxy_core.ts";
+import { OwnRoute } from "./own_route.ts";
+import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
+import type { Forwarding, ProxyCore } from "./proxy_core.ts";
 import type { RouteActions, RouteRequest } from "./route.ts";
-import type { Claim } from "./subscriber.ts";
-import type { TransactionContext } from "./transaction_context.ts";
+import { ClaimView } from "./subscriber.ts";
 
 /** Where a request stands. */
 type Progress =
@@ -26,41 +27,45 @@ type Progress =
   /** Answered, relayed or dropped. */
   | "done";
 
+const NO_HEADERS: readonly string[] = [];
+
 /** A request and its route's decisions. */
-export class RequestContext implements RouteRequest, RouteActions {
+export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   readonly method: string;
-  readonly fromUser: string;
-  readonly fromHost: string;
-  readonly realm: string | undefined;
   readonly hasToTag: boolean;
+  ownRoute = false;
+  recordRoute = false;
+  consumeDigest = false;
   #message: SipMessage;
+  #claim: ClaimView;
+  readonly #serial: number;
   #kept = false;
   #toldAt: number;
   #progress: Progress = "open";
-  #ownRoute = false;
-  #routeRead: OwnRoute | undefined;
-  #recordRoute = false;
-  #consumeDigest = false;
+  /** What Route says, as bits; -1 when it was not read yet. */
+  #route = -1;
   #digestAccepted = false;
   #pcResult: PcResult | undefined;
   #digestResult: DigestResult | undefined;
 
-  /** @param context undefined for an ACK */
+  /**
+   * @param server NO_TRANSACTION for an ACK
+   * @param claim of the message, as long as that is there
+   */
   constructor(
     private readonly core: ProxyCore,
     message: SipMessage,
-    private readonly context: TransactionContext | undefined,
-    claim: Claim,
+    private readonly server: TransactionId,
+    claim: ClaimView,
     readonly source: Address,
     now: number,
   ) {
     this.#message = message;
+    this.#claim = claim;
+    this.#serial = server === NO_TRANSACTION ? 0 : core.layer.serialOf(server);
     this.#toldAt = now;
     this.method = message.method;
-    this.fromUser = claim.user;
-    this.fromHost = claim.host;
-    this.realm = core.names.realmOf(claim.host);
-    this.hasToTag = message.toTag !== "";
+    this.hasToTag = message.to.tagStart >= 0 && message.to.tagEnd > message.to.tagStart;
   }
 
   /** The present time: a route may come back from waiting long after the request. */
@@ -71,24 +76,38 @@ export class RequestContext implements RouteRequest, RouteActions {
     this.#toldAt = now;
   }
 
+  get fromUser(): string {
+    return this.#claim.user;
+  }
+
+  get fromHost(): string {
+    return this.#claim.host;
+  }
+
+  get realm(): string | undefined {
+    const { hostStart, hostEnd } = this.#claim;
+    return this.core.names.realmAt(this.#message.buffer, hostStart, hostEnd);
+  }
+
   get isInDialog(): boolean {
-    return this.hasToTag && this.#readRoute().tagged;
+    return this.hasToTag && (this.#readRoute() & OwnRoute.TAGGED) !== 0;
   }
 
   get hasForeignRoute(): boolean {
-    return this.#readRoute().others;
+    return (this.#readRoute() & OwnRoute.OTHERS) !== 0;
   }
 
-  #readRoute(): OwnRoute {
-    return this.#routeRead ??= readRoute(this.#message, this.core.names, this.core.dialogTags);
+  #readRoute(): number {
+    if (this.#route < 0) this.#route = this.core.readRoute(this.#message);
+    return this.#route;
   }
 
   get isForUs(): boolean {
-    return this.core.isForUs(this.#message.requestUri);
+    return this.core.isForUs(this.#message);
   }
 
   get isForNextHop(): boolean {
-    return this.core.isForNextHop(this.#message.requestUri);
+    return this.core.isForNextHop(this.#message);
   }
 
   get message(): SipMessage {
@@ -106,73 +125,65 @@ export class RequestContext implements RouteRequest, RouteActions {
   }
 
   proxy_challenge_pc(realm: string, _qop = 0): void {
-    this.#challengePc(PROXY_AUTH, realm, []);
+    this.#challengePc(PROXY_AUTH, realm, NO_HEADERS);
   }
 
   www_challenge_pc(realm: string, _qop = 0): void {
-    this.#challengePc(WWW_AUTH, realm, []);
+    this.#challengePc(WWW_AUTH, realm, NO_HEADERS);
   }
 
   #authorizePc(kind: AuthKind, realm: string, table: string): Verdict {
     this.#check(realm, table);
-    if (this.context === undefined) return "ok"; // ACK: docs/PROTOCOL.md §6
-    const result = this.core.pc.authorize(this.#message, kind, realm, this.fromUser, this.#now);
-    this.#pcResult = result;
-    if (result.accepted !== undefined) this.context.accepted = result.accepted;
-    return result.verdict;
+    if (this.server === NO_TRANSACTION) return "ok"; // ACK: docs/PROTOCOL.md §6
+    const result = this.#result();
+    const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
+    if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
+    return verdict;
   }
 
   #challengePc(kind: AuthKind, realm: string, before: readonly string[]): void {
     this.#check(realm, "subscriber");
-    const result = this.#pcResult ?? { verdict: "no_credentials" as const };
+    const { core, server } = this;
+    const result = this.#result();
     const { answer, status } = VERDICTS[result.verdict];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
     if (this.#over()) return;
-    if (this.context === undefined) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
-    let message = this.#message;
-    this.core.pc.challenge(
+    if (server === NO_TRANSACTION) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
+    const { lines } = core;
+    lines.clear();
+    const outcome = core.pc.challenge(
       result,
+      kind,
       realm,
-      this.fromUser,
-      { callId: message.callId, cseq: message.cseqNumber },
+      this.#claim,
+      this.#message,
       this.source.host,
       this.#now,
-      (outcome, now) => {
+      lines,
+      (late, now) => {
         this.#now = now;
-        this.#finishChallenge(message, kind, before, outcome);
+        this.#finishChallenge(kind, before, late);
       },
     );
-    if (this.#progress !== "open") return;
+    if (outcome !== "waiting") return this.#finishChallenge(kind, before, outcome);
     // The credential is on the way: keep the request, and tell its sender to wait.
-    message = this.#keep();
+    this.#keep();
     this.#progress = "waiting";
-    this.core.tryingSoon(this.context!, this.#now);
+    core.tryingSoon(server, this.#now);
   }
 
-  #finishChallenge(
-    message: SipMessage,
-    kind: AuthKind,
-    before: readonly string[],
-    outcome: ChallengeOutcome,
-  ): void {
-    if (this.#progress === "done") return;
+  #finishChallenge(kind: AuthKind, before: readonly string[], outcome: ChallengeOutcome): void {
+    if (this.#progress === "done" || !this.#isAlive()) return;
     this.#progress = "done";
-    if ("unavailable" in outcome) {
-      this.core.counters.refused++;
-      this.core.reply(
-        message,
-        this.context!,
-        503,
-        undefined,
-        [`Retry-After: ${outcome.retryAfter}`],
-        this.#now,
-      );
-      return;
+    const { core, server } = this;
+    if (outcome !== "written") {
+      core.counters.refused++;
+      const headers = [`Retry-After: ${outcome.retryAfter}`];
+      return core.reply(this.#message, server, 503, undefined, headers, this.#now);
     }
-    this.core.counters.challenged++;
-    const headers = [...before, `${kind.challenge}: ${outcome.header}`];
-    this.core.reply(message, this.context!, kind.status, kind.reason, headers, this.#now);
+    core.counters.challenged++;
+    core.reply(this.#message, server, kind.status, kind.reason, before, this.#now, core.lines);
   }
 
   // Digest
@@ -199,7 +210,7 @@ export class RequestContext implements RouteRequest, RouteActions {
 
   #authorizeDigest(kind: AuthKind, realm: string, table: string): Promise<DigestVerdict> {
     this.#check(realm, table);
-    if (this.context === undefined) return Promise.resolve("ok"); // ACK is never challenged (RFC 3261 §22.1)
+    if (this.server === NO_TRANSACTION) return Promise.resolve("ok"); // ACK is never challenged (RFC 3261 §22.1)
     this.#keep();
     return new Promise((resolve) => {
       this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
@@ -242,15 +253,15 @@ export class RequestContext implements RouteRequest, RouteActions {
   // Routing
 
   consume_credentials(): void {
-    this.#consumeDigest = this.#digestAccepted || this.#pcResult?.verdict === "ok";
+    this.consumeDigest = this.#digestAccepted || this.#pcResult?.verdict === "ok";
   }
 
   record_route(): void {
-    this.#recordRoute = true;
+    this.recordRoute = true;
   }
 
   loose_route(): boolean {
-    return this.#ownRoute = this.#readRoute().own;
+    return this.ownRoute = (this.#readRoute() & OwnRoute.OWN) !== 0;
   }
 
   relay(destination?: string): void {
@@ -259,26 +270,20 @@ export class RequestContext implements RouteRequest, RouteActions {
 
   #relayTo(destination: Destination | undefined): void {
     if (this.#over()) return;
-    this.core.forward(this.#message, this.context, this.source, {
-      ownRoute: this.#ownRoute,
-      recordRoute: this.#recordRoute,
-      consumeDigest: this.#consumeDigest,
-      destination,
-    }, this.#now);
+    this.core.forward(this.#message, this.server, this.source, this, destination, this.#now);
     this.#progress = "done";
   }
 
   relay_to_next_hop(): void {
-    const { nextHop } = this.core.options;
     // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
-    if (nextHop === undefined && this.isForUs) return this.reply(404);
+    if (this.core.nextHop === undefined && this.isForUs) return this.reply(404);
     this.#relayTo(this.core.nextHop);
   }
 
-  reply(status: number, reason?: string, headers: readonly string[] = []): void {
+  reply(status: number, reason?: string, headers: readonly string[] = NO_HEADERS): void {
     if (this.#over()) return;
-    if (this.context !== undefined) {
-      this.core.reply(this.#message, this.context, status, reason, headers, this.#now);
+    if (this.server !== NO_TRANSACTION) {
+      this.core.reply(this.#message, this.server, status, reason, headers, this.#now);
     }
     if (status >= 200) this.#progress = "done";
   }
@@ -286,14 +291,14 @@ export class RequestContext implements RouteRequest, RouteActions {
   drop(): void {
     if (this.#over()) return;
     this.#progress = "done";
-    if (this.context !== undefined) this.core.layer.end(this.context.server, this.#now);
+    if (this.server !== NO_TRANSACTION) this.core.layer.end(this.server, this.#now);
   }
 
   /** To be called when the route waits for something: the datagram goes, the request stays. */
   suspend(): void {
     if (this.#over()) return;
     this.#keep();
-    if (this.context !== undefined) this.core.tryingSoon(this.context, this.#now);
+    if (this.server !== NO_TRANSACTION) this.core.tryingSoon(this.server, this.#now);
   }
 
   /** To be called when the route has returned: it must have decided. */
@@ -308,15 +313,29 @@ export class RequestContext implements RouteRequest, RouteActions {
 
   /** Whether the request was decided (a challenge that waits is a decision), or its transaction has ended by itself (CANCEL). */
   #over(): boolean {
-    if (this.#progress !== "open") return true;
-    return this.context !== undefined && (!this.context.alive || this.context.answered);
+    return this.#progress !== "open" || !this.#isAlive();
   }
 
-  /** Copies the message, so that it outlives the datagram. */
-  #keep(): SipMessage {
-    if (!this.#kept) this.#message = this.#message.clone();
+  /** Whether the transaction is still that of this request, and waits for a final response. */
+  #isAlive(): boolean {
+    const { core, server } = this;
+    if (server === NO_TRANSACTION) return true;
+    return core.layer.serialOf(server) === this.#serial && !core.contexts.isAnswered(server);
+  }
+
+  /** Where the verdict on the PC answer goes: the core's, as long as the request is in its hands. */
+  #result(): PcResult {
+    return this.#pcResult ??= this.#kept ? new PcResult() : this.core.newPcResult();
+  }
+
+  /** Copies the message, so that it outlives the datagram, and keeps what else the next request would overwrite. */
+  #keep(): void {
+    if (this.#kept) return;
     this.#kept = true;
-    return this.#message;
+    this.#message = this.#message.clone();
+    this.#claim = new ClaimView();
+    this.#claim.read(this.#message);
+    if (this.#pcResult !== undefined) this.core.keepPcResult();
   }
 
   #check(realm: string, table: string): void {

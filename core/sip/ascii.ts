@@ -23,6 +23,8 @@ for (const c of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-
   TOKEN[c.charCodeAt(0)] = 1;
 }
 
+const HEX_DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -117,4 +119,37 @@ export function decodeText(buffer: Uint8Array, start: number, end: number): stri
   }
   const text = decoder.decode(buffer.subarray(start, end));
   return text.includes("\n") ? text.replace(/[ \t]*\r?\n[ \t]+/g, " ") : text;
+}
+
+/** Writes a whole number from 0 to 2^53 in decimal at `offset`; the offset after it. There has to be room for 16 digits. */
+export function writeDecimal(value: number, out: Uint8Array, offset: number): number {
+  let divisor = 1;
+  while (divisor * 10 <= value) divisor *= 10;
+  for (; divisor >= 1; divisor /= 10) {
+    const digit = Math.floor(value / divisor);
+    out[offset++] = 0x30 + digit;
+    value -= digit * divisor;
+  }
+  return offset;
+}
+
+/** Writes bytes[start, end) as hexadecimal digits in lower case at `offset`; the offset after them. */
+export function writeHex(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  out: Uint8Array,
+  offset: number,
+): number {
+  for (let i = start; i < end; i++) {
+    out[offset++] = HEX_DIGITS[bytes[i] >>> 4];
+    out[offset++] = HEX_DIGITS[bytes[i] & 15];
+  }
+  return offset;
+}
+
+/** Writes the 32 bits of a number as eight hexadecimal digits at `offset`; the offset after them. */
+export function writeHexWord(word: number, out: Uint8Array, offset: number): number {
+  for (let shift = 28; shift >= 0; shift -= 4) out[offset++] = HEX_DIGITS[word >>> shift & 15];
+  return offset;
 }

@@ -1,5 +1,5 @@
 /** A growing buffer that whole messages are built in. */
-import { CR, encodeTextInto, LF } from "./ascii.ts";
+import { CR, encodeTextInto, LF, writeDecimal, writeHex } from "./ascii.ts";
 import { copyBytes } from "./copy.ts";
 
 /** Appends text, bytes and header lines. Reusable with `clear`. */
@@ -45,8 +45,18 @@ export class ByteWriter {
     return this;
   }
 
+  /** A whole number from 0 up, in decimal. */
   number(value: number): this {
-    return this.text(String(value));
+    this.#reserve(16);
+    this.#length = writeDecimal(value, this.#bytes, this.#length);
+    return this;
+  }
+
+  /** Bytes as hexadecimal digits in lower case. */
+  hex(from: Uint8Array, start = 0, end: number = from.length): this {
+    this.#reserve(2 * (end - start));
+    this.#length = writeHex(from, start, end, this.#bytes, this.#length);
+    return this;
   }
 
   /** A line of its own. Throws TypeError when it holds a line end, by which a value could bring in header fields. */

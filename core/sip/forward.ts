@@ -104,10 +104,14 @@ export function addReceivedRport(patch: Patch, from: Address): void {
   const wantsPort = via.rportNameEnd >= 0;
   if (wantsPort) {
     if (via.rportEnd > via.rportStart) patch.replaceNumber(via.rportStart, via.rportEnd, from.port);
-    else patch.replace(via.rportNameEnd, via.rportEnd, `=${from.port}`);
+    else {
+      patch.replace(via.rportNameEnd, via.rportEnd, "=");
+      patch.replaceNumber(via.rportEnd, via.rportEnd, from.port);
+    }
   }
   if (via.receivedStart >= 0) patch.replace(via.receivedStart, via.receivedEnd, from.host);
   else if (wantsPort || !equalsText(via.buffer, via.hostStart, via.hostEnd, from.host)) {
-    patch.insert(via.end, `;received=${from.host}`);
+    patch.insert(via.end, ";received=");
+    patch.insert(via.end, from.host);
   }
 }

@@ -1,5 +1,7 @@
 /** SIP messages: reading, writing, framing, URIs. */
 export * from "./address.ts";
+export * from "./address_book.ts";
+export { encodeText, equalsIgnoreCase, skipLws, writeDecimal, writeHex, writeHexWord } from "./ascii.ts";
 export * from "./auth_fields.ts";
 export * from "./auth_params.ts";
 export * from "./byte_writer.ts";

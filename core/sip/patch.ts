@@ -1,5 +1,5 @@
 /** Edits on a parsed message, written out by slices: what is not edited stays byte for byte. */
-import { COMMA, encodeTextInto, isLws, trimEnd } from "./ascii.ts";
+import { COMMA, encodeTextInto, isLws, trimEnd, writeDecimal } from "./ascii.ts";
 import { copyBytes } from "./copy.ts";
 import { headerForm } from "./header.ts";
 import type { SipMessage } from "./message.ts";
@@ -120,13 +120,9 @@ export class Patch {
 
   /** Puts a whole number in the place of [start, end). */
   replaceNumber(start: number, end: number, value: number): void {
-    this.#reserve(10);
+    this.#reserve(16);
     const from = this.#arenaUsed;
-    let divisor = 1;
-    while (divisor * 10 <= value) divisor *= 10;
-    for (; divisor >= 1; divisor /= 10) {
-      this.#arena[this.#arenaUsed++] = 0x30 + Math.floor(value / divisor) % 10;
-    }
+    this.#arenaUsed = writeDecimal(value, this.#arena, from);
     this.#add(start, end, from, this.#arenaUsed, ARENA);
   }
 
@@ -270,16 +266,14 @@ export class Patch {
   #sort(): void {
     const edits = this.#edits;
     for (let n = STRIDE; n < this.#count * STRIDE; n += STRIDE) {
-      const [start, end, from, to, source] = [
-        edits[n],
-        edits[n + 1],
-        edits[n + 2],
-        edits[n + 3],
-        edits[n + 4],
-      ];
+      const start = edits[n];
+      const end = edits[n + 1];
+      const from = edits[n + 2];
+      const to = edits[n + 3];
+      const source = edits[n + 4];
       let k = n - STRIDE;
       while (k >= 0 && (edits[k] > start || (edits[k] === start && start === end && edits[k + 1] > end))) {
-        edits.copyWithin(k + STRIDE, k, k + STRIDE);
+        for (let word = k; word < k + STRIDE; word++) edits[word + STRIDE] = edits[word];
         k -= STRIDE;
       }
       k += STRIDE;

@@ -66,7 +66,7 @@ export class HeaderIndex {
     this.repeats = false;
     let count = 0;
     let fault: ScanFault = "none";
-    // Below, indexOf may only be asked where it finds something before `end`: the buffer may go on for megabytes.
+    // Below, an LF is only looked for where there is one before `end`: the buffer may go on for megabytes.
     let lastLf = end - 1;
     while (lastLf >= start && buffer[lastLf] !== LF) lastLf--;
 
@@ -85,9 +85,12 @@ export class HeaderIndex {
       while (TOKEN[buffer[nameEnd]] === 1) nameEnd++; // Ends at `lastLf` at the latest.
       let colon = nameEnd;
       while (buffer[colon] === SP || buffer[colon] === TAB) colon++;
-      let lf = buffer.indexOf(LF, colon);
+      // A loop: indexOf leaves compiled code, which costs as much as the bytes of most lines.
+      let lf = colon;
+      while (buffer[lf] !== LF) lf++;
       while (lf < lastLf && (buffer[lf + 1] === SP || buffer[lf + 1] === TAB)) {
-        lf = buffer.indexOf(LF, lf + 1);
+        lf++;
+        while (buffer[lf] !== LF) lf++;
       }
       if (lf + 1 < end && lf === lastLf && (buffer[lf + 1] === SP || buffer[lf + 1] === TAB)) {
         // The last line end is followed by a fold that never ends.

@@ -9,10 +9,12 @@ import { reasonPhrase } from "./reason.ts";
 
 /** What a response has besides what the request gives it. */
 export interface ResponseOptions {
-  /** The tag added to To when the request has none there (RFC 3261 §8.2.6.2: in all but 100). */
-  readonly toTag?: string;
+  /** The tag added to To when the request has none there (RFC 3261 §8.2.6.2: in all but 100): text, or ASCII bytes. */
+  readonly toTag?: string | Uint8Array;
   /** Further header lines, "Name: value" without the line end; Content-Length comes by itself. */
   readonly headers?: readonly string[];
+  /** Further header lines as bytes, each with its line end. */
+  readonly lines?: ByteWriter;
   readonly body?: Uint8Array | string;
   /** Where the request came from: written into the top Via as `received` and `rport` (RFC 3261 §18.2.1, RFC 3581). */
   readonly source?: Address;
@@ -75,14 +77,20 @@ export function writeResponse(
   copyFirst(out, request, HeaderId.CALL_ID);
   copyFirst(out, request, HeaderId.CSEQ);
   if (status === 100) copyFirst(out, request, HeaderId.TIMESTAMP);
+  const { lines } = options;
+  if (lines !== undefined) out.bytes(lines.buffer, 0, lines.length);
   finish(out, options.headers, options.body);
 }
 
-function writeTo(out: ByteWriter, request: SipMessage, tag: string | undefined): void {
+function writeTo(out: ByteWriter, request: SipMessage, tag: string | Uint8Array | undefined): void {
   const i = request.first(HeaderId.TO);
   if (i < 0) return;
   out.text("To: ").bytes(request.buffer, request.valueStart(i), request.valueEnd(i));
-  if (tag !== undefined && request.to.tagStart < 0) out.text(";tag=").text(tag);
+  if (tag !== undefined && request.to.tagStart < 0) {
+    out.text(";tag=");
+    if (typeof tag === "string") out.text(tag);
+    else out.bytes(tag);
+  }
   out.crlf();
 }
 

@@ -1,0 +1,38 @@
+/** One object per address that messages name again and again: found by its bytes, so that no text is made of them. */
+import type { Address } from "./address.ts";
+import { decodeText, equalsText } from "./ascii.ts";
+
+/** Places: a power of two. Two addresses that share one take turns in it. */
+const PLACES = 1024;
+
+/**
+ * Remembers addresses by the bytes of their host and their port. What it holds is bounded, and a name that is forgotten
+ * costs a new object.
+ *
+ * @example
+ * ```ts
+ * import { AddressBook } from "./address_book.ts";
+ * import { assertEquals, assertStrictEquals } from "@std/assert";
+ *
+ * const book = new AddressBook();
+ * const bytes = new TextEncoder().encode("sip:192.0.2.1");
+ * const address = book.at(bytes, 4, bytes.length, 5060);
+ * assertEquals(address, { host: "192.0.2.1", port: 5060 });
+ * assertStrictEquals(book.at(bytes, 4, bytes.length, 5060), address);
+ * ```
+ */
+export class AddressBook {
+  readonly #places: (Address | undefined)[] = new Array(PLACES).fill(undefined);
+
+  /** The address with the host buffer[start, end), without brackets. */
+  at(buffer: Uint8Array, start: number, end: number, port: number): Address {
+    let hash = port;
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ buffer[i], 0x01000193);
+    const place = (hash ^ hash >>> 15) & (PLACES - 1);
+    const known = this.#places[place];
+    if (known !== undefined && known.port === port && equalsText(buffer, start, end, known.host)) {
+      return known;
+    }
+    return this.#places[place] = { host: decodeText(buffer, start, end), port };
+  }
+}
