@@ -2,6 +2,7 @@
 export * from "./address.ts";
 export * from "./auth_fields.ts";
 export * from "./auth_params.ts";
+export * from "./auth_scanner.ts";
 export * from "./byte_writer.ts";
 export * from "./forward.ts";
 export * from "./header.ts";
@@ -14,6 +15,7 @@ export * from "./reason.ts";
 export * from "./stream.ts";
 export * from "./uri.ts";
 export * from "./uri_compare.ts";
+export * from "./uri_view.ts";
 export * from "./values.ts";
 export * from "./via.ts";
 export * from "./write.ts";
