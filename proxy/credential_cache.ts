@@ -96,6 +96,11 @@ export class CredentialCache {
     return this.#memory.buffer;
   }
 
+  /** The hashes of this thread, by the numbers of CHAIN_ALGORITHMS. */
+  get hashes(): readonly ChainHash[] {
+    return this.#hashes;
+  }
+
   /** Users in the cache. */
   get size(): number {
     return this.#table.count(0) + this.#table.count(1);

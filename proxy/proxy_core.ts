@@ -5,6 +5,7 @@
 import {
   addReceivedRport,
   type Address,
+  ByteWriter,
   type ClientTransaction,
   decrementMaxForwards,
   HeaderId,
@@ -42,7 +43,7 @@ import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_envi
 import type { PcAuthenticator } from "./pc_authenticator.ts";
 import { RequestContext } from "./request_context.ts";
 import type { RouteFunction } from "./route.ts";
-import { readClaim } from "./subscriber.ts";
+import { ClaimView } from "./subscriber.ts";
 import { TransactionContext } from "./transaction_context.ts";
 
 /** Longest message that is written: what a UDP datagram holds over IPv4. */
@@ -51,6 +52,8 @@ const MAX_MESSAGE = 65_507;
 const CANCEL_WAIT_MS = 32_000;
 /** How long a route may wait before its request is given up, ms: longer than any answer of DBclient takes. */
 const ROUTE_WAIT_MS = 64_000;
+
+const decoder = new TextDecoder();
 
 /** The values of all lines of a header, as one list that can stand in a header again. */
 function allValues(message: SipMessage, id: HeaderId): string {
@@ -82,6 +85,8 @@ export class ProxyCore implements TransactionUser {
   readonly #message = new SipMessage();
   readonly #held = new SipMessage();
   readonly #patch = new Patch();
+  readonly #claim = new ClaimView();
+  readonly #line = new ByteWriter();
   readonly #out = new Uint8Array(MAX_MESSAGE + 1);
   readonly #branchPrefix: string;
   #branches = 0;
@@ -152,7 +157,8 @@ export class ProxyCore implements TransactionUser {
   // TransactionUser
 
   request(message: SipMessage, transaction: ServerTransaction | undefined, from: Address, now: number): void {
-    const claim = readClaim(message);
+    const claim = this.#claim;
+    const problem = claim.read(message);
     let context: TransactionContext | undefined;
     if (transaction !== undefined) {
       context = new TransactionContext(transaction, this);
@@ -164,10 +170,10 @@ export class ProxyCore implements TransactionUser {
         const unsupported = `Unsupported: ${allValues(message, HeaderId.PROXY_REQUIRE)}`;
         return this.reply(message, context, 420, undefined, [unsupported], now);
       }
-      if ("problem" in claim) {
-        return this.reply(message, context, 400, `Bad Request (${claim.problem})`, [], now);
+      if (problem !== undefined) {
+        return this.reply(message, context, 400, `Bad Request (${problem})`, [], now);
       }
-    } else if ("problem" in claim) return;
+    } else if (problem !== undefined) return;
     const request = new RequestContext(this, message, context, claim, from, now);
     try {
       const pending = this.route(request, request);
@@ -297,7 +303,7 @@ export class ProxyCore implements TransactionUser {
   ): void {
     if (!context.alive || context.answered) return;
     const final = status >= 200;
-    const info = final ? this.#confirmationLine(context, now) : undefined;
+    const info = final ? this.#confirmationLine(context, message, now) : undefined;
     const bytes = response(message, status, reason, {
       // One tag for all responses to a request (RFC 3261 §8.2.6.2).
       toTag: context.toTag ??= toHex(this.environment.random.bytes(8)),
@@ -394,7 +400,7 @@ export class ProxyCore implements TransactionUser {
     popVia(patch);
     if (!this.options.peers.has(from.host) && hasAssertions(message)) removeAssertions(patch, this.realms);
     if (final) {
-      const info = this.#confirmationLine(context, now);
+      const info = this.#confirmationLine(context, message, now);
       if (info !== undefined) patch.insert(message.headersEnd, `${info}\r\n`);
     }
     if (patch.length > MAX_MESSAGE) {
@@ -409,10 +415,12 @@ export class ProxyCore implements TransactionUser {
   }
 
   /** The confirmation of docs/PROTOCOL.md §7 as a header line, if the request was authenticated with PC. */
-  #confirmationLine(context: TransactionContext, now: number): string | undefined {
+  #confirmationLine(context: TransactionContext, message: SipMessage, now: number): string | undefined {
     const { accepted } = context;
     if (accepted === undefined || !this.options.confirm) return undefined;
-    return context.confirmation ??= `${accepted.kind.info}: ${this.pc.confirmation(accepted, now)}`;
+    this.#line.clear();
+    this.pc.writeConfirmation(this.#line, accepted, message, now);
+    return decoder.decode(this.#line.buffer.subarray(0, this.#line.length));
   }
 
   /** Answers a request whose message is at hand no more, from the copy that its transaction holds. */

@@ -1,6 +1,7 @@
 /** One request in the hands of a route: what the route sees (RouteRequest) and may do (RouteActions). */
 import {
   type Address,
+  ByteWriter,
   DIGEST_VERDICTS,
   type DigestVerdict,
   type SipMessage,
@@ -11,11 +12,13 @@ import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
 import { type Destination, textDestination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import { type OwnRoute, readRoute } from "./own_route.ts";
-import type { ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
+import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
 import type { ProxyCore } from "./proxy_core.ts";
 import type { RouteActions, RouteRequest } from "./route.ts";
-import type { Claim } from "./subscriber.ts";
+import { type Claim, ClaimView } from "./subscriber.ts";
 import type { TransactionContext } from "./transaction_context.ts";
+
+const decoder = new TextDecoder();
 
 /** Where a request stands. */
 type Progress =
@@ -116,34 +119,52 @@ export class RequestContext implements RouteRequest, RouteActions {
   #authorizePc(kind: AuthKind, realm: string, table: string): Verdict {
     this.#check(realm, table);
     if (this.context === undefined) return "ok"; // ACK: docs/PROTOCOL.md §6
-    const result = this.core.pc.authorize(this.#message, kind, realm, this.fromUser, this.#now);
-    this.#pcResult = result;
-    if (result.accepted !== undefined) this.context.accepted = result.accepted;
-    return result.verdict;
+    const result = this.#pcResult = new PcResult();
+    const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim(), this.#now, result);
+    if (verdict === "ok") this.context.accepted = result.accepted;
+    return verdict;
+  }
+
+  /** The sender of the message as it stands now: the datagram's, or the copy's. */
+  #claim(): ClaimView {
+    const claim = new ClaimView();
+    claim.read(this.#message);
+    return claim;
   }
 
   #challengePc(kind: AuthKind, realm: string, before: readonly string[]): void {
     this.#check(realm, "subscriber");
-    const result = this.#pcResult ?? { verdict: "no_credentials" as const };
+    const result = this.#pcResult ?? new PcResult();
     const { answer, status } = VERDICTS[result.verdict];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
     if (this.#over()) return;
     if (this.context === undefined) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
     let message = this.#message;
-    this.core.pc.challenge(
+    const out = new ByteWriter();
+    const { pc } = this.core;
+    const state = pc.challenge(
       result,
+      kind,
       realm,
-      this.fromUser,
-      { callId: message.callId, cseq: message.cseqNumber },
+      this.#claim(),
+      message,
       this.source.host,
       this.#now,
+      out,
       (outcome, now) => {
         this.#now = now;
         this.#finishChallenge(message, kind, before, outcome);
       },
     );
-    if (this.#progress !== "open") return;
+    if (state === "unavailable") {
+      const outcome = { unavailable: true, retryAfter: pc.retryAfter } as const;
+      return this.#finishChallenge(message, kind, before, outcome);
+    }
+    if (state === "written") {
+      const line = decoder.decode(out.buffer.subarray(kind.challenge.length + 2, out.length - 2));
+      return this.#finishChallenge(message, kind, before, { header: line });
+    }
     // The credential is on the way: keep the request, and tell its sender to wait.
     message = this.#keep();
     this.#progress = "waiting";

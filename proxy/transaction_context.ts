@@ -3,7 +3,7 @@
  * RFC 3261 §16.2, with one branch.
  */
 import { type ClientTransaction, type ServerTransaction, TimerEntry } from "../mod.ts";
-import type { Accepted } from "./pc_authenticator.ts";
+import type { AcceptedToken } from "./accepted_token.ts";
 
 /** Why the context's own timer runs. */
 export type ContextTimer =
@@ -26,9 +26,7 @@ export class TransactionContext extends TimerEntry {
   /** The branch that the request was forwarded on. */
   client: ClientTransaction | undefined;
   /** The token that was accepted: confirmed in the final response. */
-  accepted: Accepted | undefined;
-  /** The confirmation as sent with the first final response, for those that follow (2xx are sent again). */
-  confirmation: string | undefined;
+  accepted: AcceptedToken | undefined;
   /** The To tag of this proxy's own responses. */
   toTag: string | undefined;
   /** Whether a final response was given to the server transaction. */

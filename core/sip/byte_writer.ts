@@ -1,5 +1,6 @@
 /** A growing buffer that whole messages are built in. */
 import { CR, encodeTextInto, LF } from "./ascii.ts";
+import { writeHex } from "../hash/hex.ts";
 import { copyBytes } from "./copy.ts";
 
 /** Appends text, bytes and header lines. Reusable with `clear`. */
@@ -45,8 +46,24 @@ export class ByteWriter {
     return this;
   }
 
+  /** A number in decimal. */
   number(value: number): this {
-    return this.text(String(value));
+    // A whole number below 2^31 makes no text on its way.
+    if ((value | 0) !== value || value < 0) return this.text(String(value));
+    let digits = 1;
+    for (let rest = value; rest > 9; rest = (rest / 10) | 0) digits++;
+    this.#reserve(digits);
+    for (let at = this.#length += digits; digits > 0; digits--, value = (value / 10) | 0) {
+      this.#bytes[--at] = 0x30 + value % 10;
+    }
+    return this;
+  }
+
+  /** bytes[0, count) as lower-case hexadecimal. */
+  hex(bytes: Uint8Array, count: number = bytes.length): this {
+    this.#reserve(2 * count);
+    this.#length = writeHex(bytes, count, this.#bytes, this.#length);
+    return this;
   }
 
   /** A line of its own. Throws TypeError when it holds a line end, by which a value could bring in header fields. */

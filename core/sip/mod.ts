@@ -16,6 +16,7 @@ export * from "./stream.ts";
 export * from "./uri.ts";
 export * from "./uri_compare.ts";
 export * from "./uri_view.ts";
+export { isUtf8 } from "./utf8.ts";
 export * from "./values.ts";
 export * from "./via.ts";
 export * from "./write.ts";
