@@ -96,6 +96,11 @@ export class CredentialCache {
     return this.#memory.buffer;
   }
 
+  /** The hashes of this thread, by the numbers of CHAIN_ALGORITHMS. */
+  get hashes(): readonly ChainHash[] {
+    return this.#hashes;
+  }
+
   /** Users in the cache. */
   get size(): number {
     return this.#table.count(0) + this.#table.count(1);
@@ -111,21 +116,63 @@ export class CredentialCache {
     return new CachedUser(this.#hashes);
   }
 
+  /**
+   * The number of a realm, for look-ups by bytes: found once, it stays the same.
+   *
+   * @returns -1 while no user has this realm; no look-up finds anything then
+   */
+  realmNumber(realm: string): number {
+    return this.#names.realmNumber(realm);
+  }
+
   /** Looks a user up, and counts it as used. The copy is written to `into`. */
   get(username: string, realm: string, into: CachedUser = this.newUser()): CachedUser | undefined {
-    const user = this.peek(username, realm, into);
-    if (user !== undefined) this.#touch(user.place);
-    return user;
+    return this.#touched(this.peek(username, realm, into));
+  }
+
+  /** {@linkcode get} by the name in buffer[start, end), UTF-8. @param realm from {@linkcode realmNumber} */
+  getBytes(
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    realm: number,
+    into: CachedUser,
+  ): CachedUser | undefined {
+    return this.#names.takeBytes(buffer, start, end, realm) ? this.#touched(this.#load(into)) : undefined;
   }
 
   /** Looks a user up without counting it as used. */
   peek(username: string, realm: string, into: CachedUser = this.newUser()): CachedUser | undefined {
-    if (!this.#names.take(username, realm)) return undefined;
+    return this.#names.take(username, realm) ? this.#load(into) : undefined;
+  }
+
+  /** Copies the user with the name in hand. */
+  #load(into: CachedUser): CachedUser | undefined {
     const place = this.#table.open();
     if (place === NO_USER) return undefined;
-    into.load(this.#memory, this.#pool, place, username, realm);
+    into.load(this.#memory, this.#pool, place, this.#names);
     this.#table.close(place);
     return into;
+  }
+
+  #touched(user: CachedUser | undefined): CachedUser | undefined {
+    if (user !== undefined) this.#touch(user.place);
+    return user;
+  }
+
+  /**
+   * What a confirmation announces (docs/PROTOCOL.md §7): the user's next credential, until a token of it was accepted.
+   *
+   * @param place of the user when a token of its credential `tag` was accepted. If that credential is not there any
+   * more, nothing is announced.
+   * @param nonce N of the next credential is written to it
+   * @returns length of its chain; 0 when nothing is announced
+   */
+  announced(place: number, tag: number, now: number, nonce: Uint8Array): number {
+    if (place === NO_USER || !this.#table.openAt(place)) return 0;
+    const chain = this.#records.announced(place, tag, now, nonce);
+    this.#table.close(place);
+    return chain;
   }
 
   /**
@@ -151,10 +198,11 @@ export class CredentialCache {
    *
    * @param user as it was loaded before the verification, and `live` one of its two credentials
    * @param accepted whether the verdict was `ok`: then the user is protected from now on
-   * @returns false when the user has changed meanwhile. Nothing is taken over then: load it and verify again.
+   * @returns false when the user has changed meanwhile, and when the copy was committed before with the user's first
+   * accepted token. Nothing is taken over then: load it and verify again.
    */
   commit(user: CachedUser, live: CredentialCopy, accepted: boolean, now: number): boolean {
-    if (user.place === NO_USER || !this.#table.openAt(user.place)) return false;
+    if (user.place === NO_USER || user.served || !this.#table.openAt(user.place)) return false;
     const unchanged = this.#records.isUnchanged(user);
     if (unchanged) {
       live.save(this.#memory, this.#pool, now);
@@ -183,7 +231,7 @@ export class CredentialCache {
       }
       const installed = this.#records.install(place, issued);
       if (installed) this.#due.note(place, issued.lookAt);
-      into.load(this.#memory, this.#pool, place, username, realm);
+      into.load(this.#memory, this.#pool, place, this.#names);
       this.#table.close(place);
       return installed ? into : undefined;
     }
@@ -265,8 +313,8 @@ export class CredentialCache {
       if (!this.#table.openAt(place)) continue;
       const used = this.#records.isUsed(place);
       if (used) {
-        const { username, realm } = this.#names.read(place);
-        into.load(this.#memory, this.#pool, place, username, realm);
+        this.#names.takeFrom(place);
+        into.load(this.#memory, this.#pool, place, this.#names);
       }
       this.#table.close(place);
       if (used) return into;
@@ -288,11 +336,12 @@ export class CredentialCache {
   }
 
   #protect(user: CachedUser): void {
-    if (!this.#names.take(user.username, user.realm)) return;
+    const { name, nameLength, realm } = user;
+    if (!this.#names.takeBytes(name, 0, nameLength, this.#names.realmNumber(realm))) return;
     const place = this.#table.protect(user.place);
-    if (place === NO_USER) return;
-    user.verified = true;
     // The copy has served: for another answer it has to be loaded again from the new place.
-    user.place = NO_USER;
+    user.served = true;
+    user.place = place;
+    if (place !== NO_USER) user.verified = true;
   }
 }

@@ -66,7 +66,7 @@ export class Destinations {
     const plain = uri.parse(buffer, start, end) && uri.scheme === "sip" && !uri.param(MADDR) &&
       !uri.param(TRANSPORT);
     if (!plain) return textDestination(message.text(start, end));
-    return this.#book.at(buffer, uri.hostStart, uri.hostEnd, uri.port || 5060);
+    return this.#book.at(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 5060);
   }
 
   /**

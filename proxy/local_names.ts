@@ -64,7 +64,8 @@ export class LocalNames {
 
   /** {@linkcode isOwn} of a URI that was read from bytes. */
   isOwnAt(buffer: Uint8Array, uri: UriView): boolean {
-    return this.#hostAt(buffer, uri.hostStart, uri.hostEnd)?.ports.has(uri.port || 5060) ?? false;
+    return this.#hostAt(buffer, uri.hostStart, uri.hostEnd)?.ports.has(uri.hasPort ? uri.port : 5060) ??
+      false;
   }
 
   /** Whether a URI names this proxy, or a domain that it serves. */

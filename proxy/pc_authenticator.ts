@@ -1,66 +1,49 @@
 /**
  * PC authentication at a proxy: the order of docs/PROTOCOL.md §6 around the verifier, challenges (§4), renewal (§5)
  * and confirmation (§7). Pure; every verdict comes at once, from memory. Only a challenge may have to wait, for a
- * credential from DBclient.
+ * credential from DBclient. All that an ordinary request needs is read from its bytes and written as bytes, without
+ * garbage; so is what a sender of nonsense gets.
  */
 import {
-  acceptedMac,
-  type AuthHeader,
-  type ChainHash,
-  isMalformed,
-  type LiveCredential,
-  parsePcAnswer,
-  type PcAnswer,
+  type ByteWriter,
+  equalBytes,
+  fromHex,
+  MacText,
+  type PcAnswerView,
   type RequestIdentity,
   type SipMessage,
-  toHex,
   type Verdict,
   VERDICTS,
   type VerifierPolicy,
   writePcChallenge,
-  writePcInfo,
 } from "../mod.ts";
+import type { AcceptedToken } from "./accepted_token.ts";
 import type { AuthKind } from "./auth_kind.ts";
 import type { CredentialCopy } from "./cache/credential_copy.ts";
 import type { CachedUser, CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
 import type { MissLimiter } from "./miss_limiter.ts";
-import { fieldWithControl, ownAnswers, usernameOf } from "./pc_answers.ts";
-import { usernameFault } from "./subscriber.ts";
+import { fieldWithControl, PcAnswers } from "./pc_answers.ts";
+import { PcLines, PcRealm } from "./pc_lines.ts";
+import type { PcResult } from "./pc_result.ts";
+import { type ClaimView, usernameFaultAt } from "./subscriber.ts";
 
-/** An accepted token: what the confirmation in the final response is made from. */
-export interface Accepted {
-  readonly kind: AuthKind;
-  readonly username: string;
-  readonly realm: string;
-  /** hex(N) of the credential that the token is of. */
-  readonly nonce: string;
-  /** Tells it from the user's other credentials. */
-  readonly tag: number;
-  readonly hash: ChainHash;
-  /** Its K: the cache may have forgotten it when the final response comes. */
-  readonly key: Uint8Array;
-  readonly seq: number;
-  readonly request: RequestIdentity;
-}
+export { AcceptedToken } from "./accepted_token.ts";
+export { PcResult } from "./pc_result.ts";
 
-/** What {@linkcode PcAuthenticator.authorize} found. */
-export interface PcResult {
-  readonly verdict: Verdict;
-  /** Whom a challenge is for: the user name of the answer; undefined when there was no answer. */
-  readonly username?: string;
-  /** For `malformed`: the reason, naming the field. */
-  readonly reason?: string;
-  /** hex(N) of the live credential that the answer named. */
-  readonly nonce?: string;
-  /** With `ok`. */
-  readonly accepted?: Accepted;
-}
-
-/** How a challenge ends: the header's value, or a refusal with 503 and Retry-After in seconds. */
+/** How a challenge that had to wait ends: the header's value, or a refusal with 503 and Retry-After in seconds. */
 export type ChallengeOutcome =
   | { readonly header: string }
   | { readonly unavailable: true; readonly retryAfter: number };
+
+/** What {@linkcode PcAuthenticator.challenge} did. */
+export type ChallengeState =
+  /** The header line is written. */
+  | "written"
+  /** Refuse with 503; {@linkcode PcAuthenticator.retryAfter} says for how long. */
+  | "unavailable"
+  /** A credential is on the way: `done` will be called. */
+  | "waiting";
 
 /** What an operator sets. */
 export interface PcOptions {
@@ -85,9 +68,22 @@ const OTHER_URI = "uri is not the Request-URI";
 /** Verifications of one answer that another thread came in between. */
 const MAX_RETRIES = 16;
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Verifies answers and makes challenges. */
 export class PcAuthenticator {
+  /** Seconds for Retry-After, when {@linkcode challenge} has returned "unavailable". */
+  retryAfter = 0;
   readonly #qop: "auth-int" | undefined;
+  readonly #opaque: Uint8Array;
+  readonly #realms: PcRealm[] = [];
+  readonly #realmOf = new Map<string, PcRealm>();
+  readonly #answers = new PcAnswers();
+  readonly #text: MacText;
+  readonly #lines: PcLines;
+  /** Room for `auth`, by the numbers of the algorithms. */
+  readonly #auths: readonly Uint8Array[];
   /** Copies of users, used again and again. */
   readonly #user: CachedUser;
   readonly #challenged: CachedUser;
@@ -99,6 +95,10 @@ export class PcAuthenticator {
     private readonly options: PcOptions,
   ) {
     this.#qop = options.authInt ? "auth-int" : undefined;
+    this.#opaque = fromHex(options.opaque);
+    this.#text = new MacText(encoder.encode(options.opaque));
+    this.#lines = new PcLines(options.opaque, this.#qop);
+    this.#auths = cache.hashes.map(({ size }) => new Uint8Array(size));
     this.#user = cache.newUser();
     this.#challenged = cache.newUser();
   }
@@ -108,201 +108,283 @@ export class PcAuthenticator {
     return this.options.aliases.get(fromUser) ?? fromUser;
   }
 
+  /** A served realm; its number is what an accepted token remembers of it. */
+  #realm(text: string): PcRealm {
+    let realm = this.#realmOf.get(text);
+    if (realm === undefined) {
+      realm = new PcRealm(this.#realms.length, text);
+      this.#realms.push(realm);
+      this.#realmOf.set(text, realm);
+    }
+    return realm;
+  }
+
   /**
    * Verifies the request's answer for a realm.
    *
    * @param realm a realm that this proxy serves
-   * @param fromUser the unescaped user part of From
+   * @param claim of this message
+   * @param result is overwritten
    */
-  authorize(message: SipMessage, kind: AuthKind, realm: string, fromUser: string, now: number): PcResult {
-    const answers = ownAnswers(message, kind, realm);
-    if (answers.length === 0) return { verdict: "no_credentials" };
-    if (answers.some((answer) => !this.#isOwn(answer, fromUser))) return { verdict: "forbidden" };
-    const username = usernameOf(answers[0]);
-    const fault = username === undefined ? undefined : usernameFault(username);
-    if (fault !== undefined) return { verdict: "malformed", reason: `username ${fault}` };
+  authorize(
+    message: SipMessage,
+    kind: AuthKind,
+    realm: string,
+    claim: ClaimView,
+    now: number,
+    result: PcResult,
+  ): Verdict {
+    result.clear();
+    const served = this.#realm(realm);
+    const answers = this.#answers;
+    answers.read(message, kind, served.bytes);
+    const { count, views } = answers;
+    if (count === 0) return result.be("no_credentials");
+    for (let i = 0; i < count; i++) if (!this.#isOwn(views[i], claim)) return result.be("forbidden");
+    const { username } = views[0];
+    const fault = username.present
+      ? usernameFaultAt(username.buffer, username.start, username.end)
+      : undefined;
+    if (fault !== undefined) return result.be("malformed", `username ${fault}`);
     const control = fieldWithControl(message);
-    if (control !== undefined) return { verdict: "malformed", reason: `${control} has a control character` };
-    let found: PcAnswer | undefined;
+    if (control !== undefined) return result.be("malformed", `${control} has a control character`);
+    const number = this.cache.realmNumber(realm);
+    let found: PcAnswerView | undefined;
+    let looked: PcAnswerView | undefined;
     let malformed: string | undefined;
-    for (const header of answers) {
-      const answer = parsePcAnswer(header, this.#qop);
-      if (isMalformed(answer)) {
-        malformed ??= `${answer.field} ${answer.problem}`.trim();
+    for (let i = 0; i < count; i++) {
+      const answer = views[i];
+      if (!answer.check(this.#qop)) {
+        // Of several answers it is never said what is wrong with one of them.
+        if (count === 1) malformed = reasonOf(answer);
         continue;
       }
-      if (answer.opaque !== this.options.opaque || this.#find(answer, realm) === undefined) {
-        if (answer.uri !== message.requestUri) malformed ??= OTHER_URI;
+      const isLive = equalBytes(answer.opaque, this.#opaque) &&
+        this.#find(looked = answer, number) !== undefined;
+      if (!isLive) {
+        if (!isRequestUri(answer, message)) malformed ??= OTHER_URI;
         continue;
       }
-      if (found !== undefined) {
-        return { verdict: "malformed", reason: "two answers are for live credentials" };
-      }
+      if (found !== undefined) return result.be("malformed", "two answers are for live credentials");
       found = answer;
     }
     if (found === undefined) {
-      return malformed !== undefined && answers.length === 1
-        ? { verdict: "malformed", reason: malformed }
-        : { verdict: "stale", username };
+      if (malformed !== undefined && count === 1) return result.be("malformed", malformed);
+      if (username.present) result.setName(username.buffer, username.start, username.end);
+      return result.be("stale");
     }
-    if (found.uri !== message.requestUri) return { verdict: "malformed", reason: OTHER_URI };
-    return this.#verify(found, realm, message, kind, now);
+    if (!isRequestUri(found, message)) return result.be("malformed", OTHER_URI);
+    // The copy of its user is still at hand, unless another answer was looked for since.
+    const live = looked === found ? this.#user.findNamed(found) : this.#find(found, number);
+    return this.#verify(found, live, number, message, kind, served, now, result);
   }
 
   /** The live credential that an answer names, as a copy; of the user in `#user`. */
-  #find({ username, algorithm, nonce }: PcAnswer, realm: string): CredentialCopy | undefined {
-    return this.cache.get(username, realm, this.#user)?.find(algorithm, nonce);
+  #find(answer: PcAnswerView, realm: number): CredentialCopy | undefined {
+    const { buffer, start, end } = answer.username;
+    return this.cache.getBytes(buffer, start, end, realm, this.#user)?.findNamed(answer);
   }
 
   /** Verifies an answer on a copy of its user; again when the user was changed meanwhile by another thread. */
-  #verify(answer: PcAnswer, realm: string, message: SipMessage, kind: AuthKind, now: number): PcResult {
-    for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
-      const live = this.#find(answer, realm);
-      if (live === undefined) return { verdict: "stale", username: answer.username };
-      const result = this.#verifyCopy(live, answer, message, kind, now);
-      if (result !== undefined) return result;
-    }
-    // Others use up this user's tokens faster than this thread looks at them.
-    return { verdict: "replayed", username: answer.username, nonce: answer.nonce };
-  }
-
-  /** Undefined when the outcome came too late to count. */
-  #verifyCopy(
-    live: CredentialCopy,
-    answer: PcAnswer,
+  #verify(
+    answer: PcAnswerView,
+    live: CredentialCopy | undefined,
+    realm: number,
     message: SipMessage,
     kind: AuthKind,
+    served: PcRealm,
     now: number,
-  ): PcResult | undefined {
-    const user = this.#user;
-    const request = {
-      method: message.method,
-      uri: answer.uri,
-      callId: message.callId,
-      cseq: message.cseqNumber,
-      ...(this.#qop === undefined ? {} : { bodyHash: toHex(live.state.hash.digest(message.body())) }),
-    };
-    const verdict = live.verify(answer, request, this.options.opaque, now, this.options.policy);
-    const { username, nonce, seq } = answer;
-    // A failed walk is counted; the other verdicts change nothing.
-    const changed = verdict === "ok" || verdict === "bad_token";
-    if (changed && !this.cache.commit(user, live, verdict === "ok", now)) return undefined;
-    if (verdict !== "ok") {
-      const reason = verdict === "malformed" ? "seq is not within the chain" : undefined;
-      return { verdict, username, nonce, reason };
+    result: PcResult,
+  ): Verdict {
+    const { username } = answer;
+    const text = this.#text;
+    text.response(message, answer.seq);
+    if (this.#qop !== undefined) text.bodyDigest(this.cache.hashes[answer.algorithm].digest(message.body()));
+    let verdict: Verdict = "replayed";
+    for (let attempt = 0;; attempt++) {
+      result.setName(username.buffer, username.start, username.end);
+      if (live === undefined) return result.be("stale");
+      // Else others use up this user's tokens faster than this thread looks at them.
+      if (attempt === MAX_RETRIES) break;
+      verdict = live.verifyView(answer, text, now, this.options.policy);
+      // A failed walk is counted; the other verdicts change nothing.
+      const accepted = verdict === "ok";
+      const changed = accepted || verdict === "bad_token";
+      if (!changed || this.cache.commit(this.#user, live, accepted, now)) break;
+      verdict = "replayed";
+      live = this.#find(answer, realm);
     }
-    this.source.noteAccepted(user, now);
-    const { tag, state: { hash, key } } = live;
-    const { callId, cseq } = request;
-    const accepted = {
-      kind,
-      username,
-      realm: user.realm,
-      nonce,
-      tag,
-      hash,
-      key: key.slice(),
-      seq: seq!,
-      request: { callId, cseq },
-    };
-    return { verdict, accepted };
+    if (verdict === "ok") this.#accept(answer, live, kind, served, now, result.accepted);
+    else result.setNonce(answer.nonce);
+    return result.be(verdict, verdict === "malformed" ? "seq is not within the chain" : undefined);
+  }
+
+  #accept(
+    answer: PcAnswerView,
+    live: CredentialCopy,
+    kind: AuthKind,
+    realm: PcRealm,
+    now: number,
+    token: AcceptedToken,
+  ): void {
+    this.source.noteAccepted(this.#user, now);
+    token.kind = kind;
+    token.realm = realm.number;
+    token.algorithm = answer.algorithm;
+    token.seq = answer.seq;
+    token.place = this.#user.place;
+    token.tag = live.tag;
+    token.confirmed = false;
+    token.nextChain = 0;
+    copy(answer.nonce, token.nonce);
+    copy(live.state.key, token.key);
   }
 
   /**
-   * Makes the challenge that answers a result. `done` is called once, at once when a credential is at hand.
+   * Makes the challenge that answers a result.
    *
    * @param result of {@linkcode authorize}; a verdict that is answered with a challenge
-   * @param request the request that is being answered
+   * @param claim of the message
+   * @param message the request that is being answered
    * @param source the sender's address, for the limit on misses
+   * @param out gets the header line with its end, when a credential is at hand
+   * @param done is called once, later, when this returns "waiting", and not at all else
    */
   challenge(
     result: PcResult,
+    kind: AuthKind,
     realm: string,
-    fromUser: string,
-    request: RequestIdentity,
+    claim: ClaimView,
+    message: SipMessage,
     source: string,
     now: number,
+    out: ByteWriter,
     done: (outcome: ChallengeOutcome, now: number) => void,
-  ): void {
-    const { guided, stale, renew } = describe(result.verdict);
-    const username = result.username ?? this.subscriberName(fromUser);
-    const known = this.cache.get(username, realm, this.#challenged);
+  ): ChallengeState {
+    const row = VERDICTS[result.verdict];
+    const known = this.#userOf(result, claim, this.cache.realmNumber(realm));
     const offer = known?.newest;
-    const spent = renew && offer?.nonceHex === result.nonce;
+    const spent = row.renew === true && offer !== undefined && result.hasNonce &&
+      equalBytes(offer.state.nonce, result.nonce);
     if (offer?.canOffer(now) && !spent) {
-      done({ header: this.#write(offer, realm, guided, stale, request) }, now);
-      return;
+      const auth = row.answer === "guided" ? this.#auth(offer, message) : undefined;
+      this.#lines.writeChallenge(out, kind, this.#realm(realm), offer, row.stale === true, auth);
+      return "written";
     }
     if (known === undefined || !this.source.isFetching(known, now)) {
       if (known !== undefined && spent) {
-        if (!this.source.mayRenew(known, now)) {
-          done({ unavailable: true, retryAfter: RETRY_AFTER_RENEW }, now);
-          return;
-        }
+        if (!this.source.mayRenew(known, now)) return this.#unavailable(RETRY_AFTER_RENEW);
       } else if (!this.misses.take(source, now)) {
         // Not added to the cache, where it would push out another.
-        done({ unavailable: true, retryAfter: RETRY_AFTER_UNAVAILABLE }, now);
-        return;
+        return this.#unavailable(RETRY_AFTER_UNAVAILABLE);
       }
     }
-    this.source.fetch(known ?? this.cache.getOrAdd(username, realm, this.#challenged), now, (fetched, at) => {
+    this.#fetch(result, known, realm, claim, message, now, done);
+    return "waiting";
+  }
+
+  /** Challenges when the credential has come; by then the message and all views are gone. */
+  #fetch(
+    { username, verdict }: PcResult,
+    known: CachedUser | undefined,
+    realm: string,
+    claim: ClaimView,
+    { callId, cseqNumber: cseq }: SipMessage,
+    now: number,
+    done: (outcome: ChallengeOutcome, now: number) => void,
+  ): void {
+    const name = username ?? this.subscriberName(claim.user);
+    this.source.fetch(known ?? this.cache.getOrAdd(name, realm, this.#challenged), now, (fetched, at) => {
       const fresh = fetched?.newest;
       done(
         fresh?.canOffer(at)
-          ? { header: this.#write(fresh, realm, guided, stale, request) }
+          ? { header: this.#challengeText(fresh, realm, verdict, { callId, cseq }) }
           : { unavailable: true, retryAfter: RETRY_AFTER_UNAVAILABLE },
         at,
       );
     });
   }
 
-  /** The value of the confirmation header for an accepted token, docs/PROTOCOL.md §7. */
-  confirmation(accepted: Accepted, now: number): string {
-    const { username, realm, nonce, tag, hash, key, seq, request } = accepted;
-    const newest = this.cache.peek(username, realm, this.#user)?.newest;
-    const next = newest !== undefined && newest.tag !== tag && !newest.touched && newest.canOffer(now)
-      ? { nonce: newest.nonceHex, chain: newest.n }
-      : undefined;
-    return writePcInfo({
-      realm,
-      nonce,
-      seq,
-      rspauth: acceptedMac(hash, key, this.options.opaque, seq, request, next),
-      ...(next === undefined ? {} : { next }),
-    });
+  #unavailable(seconds: number): "unavailable" {
+    this.retryAfter = seconds;
+    return "unavailable";
   }
 
-  #write(
-    live: LiveCredential,
-    realm: string,
-    guided: boolean,
-    stale: boolean,
-    request: RequestIdentity,
-  ): string {
+  /** The user that a challenge is for, as a copy, if the cache has it. */
+  #userOf(result: PcResult, claim: ClaimView, realm: number): CachedUser | undefined {
+    const into = this.#challenged;
+    if (result.nameLength >= 0) return this.cache.getBytes(result.name, 0, result.nameLength, realm, into);
+    if (this.options.aliases.size > 0) {
+      const alias = encoder.encode(this.subscriberName(claim.user));
+      return this.cache.getBytes(alias, 0, alias.length, realm, into);
+    }
+    return this.cache.getBytes(claim.nameBuffer, claim.nameStart, claim.nameEnd, realm, into);
+  }
+
+  /** `auth` of a guided challenge. */
+  #auth({ state: { hash, key, index }, algorithmNumber }: CredentialCopy, message: SipMessage): Uint8Array {
+    const auth = this.#auths[algorithmNumber];
+    const text = this.#text;
+    text.challenge(message, index - 1);
+    hash.hmacInto(key, text.buffer, text.length, auth);
+    return auth;
+  }
+
+  #challengeText(live: CredentialCopy, realm: string, verdict: Verdict, request: RequestIdentity): string {
+    const { answer, stale = false } = VERDICTS[verdict];
+    const { opaque } = this.options;
     return writePcChallenge({
       realm,
       algorithm: live.algorithm,
       nonce: live.nonceHex,
       chain: live.n,
-      opaque: this.options.opaque,
+      opaque,
       ...(this.#qop === undefined ? {} : { qop: this.#qop }),
       stale,
-      ...(guided
-        ? { guide: { seq: live.index - 1, auth: live.challengeAuth(this.options.opaque, request) } }
+      ...(answer === "guided"
+        ? { guide: { seq: live.index - 1, auth: live.challengeAuth(opaque, request) } }
         : {}),
     });
   }
 
+  /**
+   * Writes the confirmation of an accepted token as a header line without its end, docs/PROTOCOL.md §7. The next time
+   * it is the same line, whatever has happened to the user since: final responses are sent again.
+   *
+   * @param accepted takes the rspauth in place of its key, and what was announced
+   * @param message the request whose token it is, or a response to it: Call-ID and CSeq are taken from it
+   */
+  writeConfirmation(out: ByteWriter, accepted: AcceptedToken, message: SipMessage, now: number): void {
+    if (!accepted.confirmed) {
+      const { place, tag, seq, nextNonce, digest } = accepted;
+      const chain = accepted.nextChain = this.cache.announced(place, tag, now, nextNonce);
+      const text = this.#text;
+      text.accepted(message, seq, nextNonce, chain);
+      this.cache.hashes[accepted.algorithm].hmacInto(digest, text.buffer, text.length, digest);
+      accepted.confirmed = true;
+    }
+    this.#lines.writeInfo(out, this.#realms[accepted.realm], accepted);
+  }
+
   /** The user rule: the answer's user name is the From user, or its alias. */
-  #isOwn(answer: AuthHeader, fromUser: string): boolean {
-    if (!this.options.checkFrom) return true;
-    const username = usernameOf(answer);
-    return username === undefined || username === fromUser || username === this.options.aliases.get(fromUser);
+  #isOwn({ username }: PcAnswerView, claim: ClaimView): boolean {
+    if (!this.options.checkFrom || !username.present) return true;
+    const { buffer, start, end } = username;
+    if (claim.isUser(buffer, start, end)) return true;
+    const { aliases } = this.options;
+    return aliases.size > 0 && decoder.decode(buffer.subarray(start, end)) === aliases.get(claim.user);
   }
 }
 
-/** What kind of challenge a verdict asks for, docs/PROTOCOL.md §4, §6. */
-function describe(verdict: Verdict): { guided: boolean; stale: boolean; renew: boolean } {
-  const row = VERDICTS[verdict];
-  return { guided: row.answer === "guided", stale: row.stale ?? false, renew: row.renew ?? false };
+function isRequestUri({ uri }: PcAnswerView, message: SipMessage): boolean {
+  return uri.equals(message.buffer, message.requestUriStart, message.requestUriEnd);
+}
+
+function reasonOf({ fault: { field, problem } }: PcAnswerView): string {
+  return `${field} ${problem}`.trim();
+}
+
+/** For the few bytes of a nonce or key a loop is quicker than `set`. */
+function copy(from: Uint8Array, to: Uint8Array): void {
+  for (let i = 0; i < from.length; i++) to[i] = from[i];
 }

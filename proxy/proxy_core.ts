@@ -334,14 +334,12 @@ export class ProxyCore implements TransactionUser {
   ): void {
     const { contexts, layer } = this;
     if (contexts.isAnswered(server)) return;
-    if (status >= 200) {
-      lines = this.#confirmationLine(message, server, now, lines);
-      contexts.setAnswered(server);
-    }
+    if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
     const toTag = this.#toTagOf(message);
     writeResponse(out, message, status, reason, { toTag, headers, lines, source: layer.fromOf(server) });
+    if (status >= 200) contexts.setAnswered(server);
     layer.respond(server, out.buffer, 0, out.length, now);
   }
 

@@ -152,7 +152,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (server === NO_TRANSACTION) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
     const { lines } = core;
     lines.clear();
-    const outcome = core.pc.challenge(
+    const state = core.pc.challenge(
       result,
       kind,
       realm,
@@ -161,29 +161,42 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       this.source.host,
       this.#now,
       lines,
-      (late, now) => {
+      (outcome, now) => {
         this.#now = now;
-        this.#finishChallenge(kind, before, late);
+        this.#challengeLate(kind, before, outcome);
       },
     );
-    if (outcome !== "waiting") return this.#finishChallenge(kind, before, outcome);
+    if (state === "written") return this.#sendChallenge(kind, before);
+    if (state === "unavailable") return this.#refuseChallenge(core.pc.retryAfter);
     // The credential is on the way: keep the request, and tell its sender to wait.
     this.#keep();
     this.#progress = "waiting";
     core.tryingSoon(server, this.#now);
   }
 
-  #finishChallenge(kind: AuthKind, before: readonly string[], outcome: ChallengeOutcome): void {
+  /** Challenges with the credential that has come. */
+  #challengeLate(kind: AuthKind, before: readonly string[], outcome: ChallengeOutcome): void {
     if (this.#progress === "done" || !this.#isAlive()) return;
-    this.#progress = "done";
+    if ("unavailable" in outcome) return this.#refuseChallenge(outcome.retryAfter);
+    const { lines } = this.core;
+    lines.clear();
+    lines.line(`${kind.challenge}: ${outcome.header}`);
+    this.#sendChallenge(kind, before);
+  }
+
+  /** Sends the challenge whose line is written. */
+  #sendChallenge(kind: AuthKind, before: readonly string[]): void {
     const { core, server } = this;
-    if (outcome !== "written") {
-      core.counters.refused++;
-      const headers = [`Retry-After: ${outcome.retryAfter}`];
-      return core.reply(this.#message, server, 503, undefined, headers, this.#now);
-    }
+    this.#progress = "done";
     core.counters.challenged++;
     core.reply(this.#message, server, kind.status, kind.reason, before, this.#now, core.lines);
+  }
+
+  #refuseChallenge(retryAfter: number): void {
+    const { core, server } = this;
+    this.#progress = "done";
+    core.counters.refused++;
+    core.reply(this.#message, server, 503, undefined, [`Retry-After: ${retryAfter}`], this.#now);
   }
 
   // Digest

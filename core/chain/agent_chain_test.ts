@@ -112,6 +112,7 @@ function bound(hash: ChainHash): ChainHash {
     verify: hash.verify.bind(hash),
     verifyMany: hash.verifyMany.bind(hash),
     hmac: hash.hmac.bind(hash),
+    hmacInto: hash.hmacInto.bind(hash),
     hmacMany: hash.hmacMany.bind(hash),
     deriveMany: hash.deriveMany.bind(hash),
   };

@@ -6,6 +6,8 @@ export * from "./constants.ts";
 export * from "./derive.ts";
 export * from "./derive_many.ts";
 export * from "./mac.ts";
+export * from "./mac_text.ts";
+export * from "./pc_answer_view.ts";
 export * from "./pc_header.ts";
 export * from "./policy.ts";
 export * from "./vectors.ts";

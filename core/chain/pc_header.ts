@@ -6,11 +6,9 @@
 import { CHAIN_ALGORITHMS, type ChainAlgorithm } from "../hash/chain_hash.ts";
 import { fromHex, toHex } from "../hash/hex.ts";
 import { AuthFault, AuthFields, type MalformedAuth, parseFields } from "../sip/auth_fields.ts";
-import { type AuthHeader, quote } from "../sip/auth_params.ts";
+import { type AuthHeader, authParam, quote } from "../sip/auth_params.ts";
 import { MAX_CHAIN, MIN_CHAIN, NONCE_BYTES, OPAQUE_BYTES, PC_SCHEME } from "./constants.ts";
-
-/** Digest length of each algorithm in bytes: L of docs/PROTOCOL.md §2. */
-const DIGEST_BYTES: Readonly<Record<ChainAlgorithm, number>> = { "MD5": 16, "SHA-1": 20, "SHA-256": 32 };
+import { DIGEST_BYTES, PcAnswerView, SEQ_NONE } from "./pc_answer_view.ts";
 
 /** A `PC` answer: Proxy-Authorization or Authorization. */
 export interface PcAnswer {
@@ -86,18 +84,8 @@ class Fields extends AuthFields {
   }
 }
 
-const ANSWER_FIELDS = new Set([
-  "username",
-  "realm",
-  "algorithm",
-  "nonce",
-  "opaque",
-  "seq",
-  "token",
-  "uri",
-  "response",
-  "qop",
-]);
+/** Synchronous and never left in the middle, so that one serves all. */
+const view = new PcAnswerView();
 
 /**
  * Reads a `PC` answer, docs/PROTOCOL.md §5 and §6 step 1. The caller compares `uri` with the Request-URI.
@@ -122,31 +110,20 @@ const ANSWER_FIELDS = new Set([
  * ```
  */
 export function parsePcAnswer(header: AuthHeader, offeredQop?: "auth-int"): PcAnswer | MalformedAuth {
-  return parseFields(() => {
-    const fields = new Fields(header, ANSWER_FIELDS);
-    const algorithm = fields.algorithm();
-    const none = fields.text("seq") === "none";
-    if (none && fields.has("token")) throw new AuthFault("token", "must be absent with seq=none");
-    let qop: "auth-int" | undefined;
-    if (fields.has("qop")) {
-      if (offeredQop === undefined || fields.text("qop") !== offeredQop) {
-        throw new AuthFault("qop", "was not offered");
-      }
-      qop = offeredQop;
-    } else if (offeredQop !== undefined) throw new AuthFault("qop", "is missing");
-    return {
-      username: fields.text("username"),
-      realm: fields.text("realm"),
-      algorithm,
-      nonce: fields.hex("nonce", NONCE_BYTES),
-      opaque: fields.hex("opaque", OPAQUE_BYTES),
-      seq: none ? undefined : fields.number("seq", 0, MAX_CHAIN - 1),
-      token: none ? undefined : fromHex(fields.hex("token", DIGEST_BYTES[algorithm])),
-      uri: fields.text("uri"),
-      response: fromHex(fields.hex("response", DIGEST_BYTES[algorithm])),
-      qop,
-    };
-  });
+  view.take(header);
+  if (!view.check(offeredQop)) return view.fault;
+  return {
+    username: authParam(header, "username")!,
+    realm: authParam(header, "realm")!,
+    algorithm: CHAIN_ALGORITHMS[view.algorithm],
+    nonce: toHex(view.nonce),
+    opaque: toHex(view.opaque),
+    seq: view.seq === SEQ_NONE ? undefined : view.seq,
+    token: view.token?.slice(),
+    uri: authParam(header, "uri")!,
+    response: view.response.slice(),
+    qop: offeredQop,
+  };
 }
 
 const CHALLENGE_FIELDS = new Set([

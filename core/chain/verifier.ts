@@ -3,7 +3,7 @@
  * change in one place, at the end, and only on `ok`; a failed walk is counted with `bad_token`.
  */
 import { equalBytes } from "../hash/equal.ts";
-import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
+import { CHAIN_ALGORITHMS, type ChainAlgorithm, type ChainHash } from "../hash/chain_hash.ts";
 import { isHexOf, toHex } from "../hash/hex.ts";
 import type { Credential } from "./derive.ts";
 import {
@@ -15,10 +15,15 @@ import {
   type RequestIdentity,
   responseMac,
 } from "./mac.ts";
+import type { MacText } from "./mac_text.ts";
+import { DIGEST_BYTES, type PcAnswerView } from "./pc_answer_view.ts";
 import type { PcAnswer } from "./pc_header.ts";
 import { defaultMaxSkip, type VerifierPolicy } from "./policy.ts";
 import type { Verdict } from "./verdict.ts";
 import { ReplayWindow } from "./window.ts";
+
+/** Room for the MAC that an answer should have, by the numbers of the algorithms. */
+const EXPECTED = CHAIN_ALGORITHMS.map((algorithm) => new Uint8Array(DIGEST_BYTES[algorithm]));
 
 /** The verdicts that a look at one credential can give. */
 export type CredentialVerdict = Extract<
@@ -189,19 +194,38 @@ export class LiveCredential {
     now: number,
     policy: VerifierPolicy,
   ): CredentialVerdict {
-    const { hash, key, n, index } = this.state;
+    const { hash, key } = this.state;
     if (this.isExpired(now)) return "expired";
     const expected = answer.seq === undefined
       ? renewMac(hash, key, opaque, request, request.bodyHash)
       : responseMac(hash, key, opaque, answer.seq, request, request.bodyHash);
     if (!equalBytes(answer.response, expected)) return "bad_response";
-    if (answer.seq === undefined) return "renew";
-    const seq = answer.seq;
+    return answer.seq === undefined ? "renew" : this.#accept(answer.seq, answer.token!, now, policy);
+  }
+
+  /**
+   * {@linkcode verify} from bytes, without garbage.
+   *
+   * @param answer read without a fault, and of this credential's algorithm
+   * @param text what its `response` should be made over ({@linkcode MacText.response})
+   */
+  verifyView(answer: PcAnswerView, text: MacText, now: number, policy: VerifierPolicy): CredentialVerdict {
+    const { hash, key } = this.state;
+    if (this.isExpired(now)) return "expired";
+    const expected = EXPECTED[answer.algorithm];
+    hash.hmacInto(key, text.buffer, text.length, expected);
+    if (!equalBytes(answer.response, expected)) return "bad_response";
+    return answer.token === undefined ? "renew" : this.#accept(answer.seq, answer.token, now, policy);
+  }
+
+  /** Steps 4 and 5 of docs/PROTOCOL.md §6: the MAC was right. */
+  #accept(seq: number, token: Uint8Array, now: number, policy: VerifierPolicy): CredentialVerdict {
+    const { n, index } = this.state;
     if (seq > n - 1) return "malformed";
     if (seq < index - (policy.maxSkip ?? defaultMaxSkip(n))) return "out_of_range";
     return seq < index
-      ? acceptNext(this.state, seq, answer.token!, now, policy)
-      : acceptSkipped(this.state, seq, answer.token!, now, policy);
+      ? acceptNext(this.state, seq, token, now, policy)
+      : acceptSkipped(this.state, seq, token, now, policy);
   }
 
   /** `auth` of a guided challenge that offers this credential with `seq` = i - 1, docs/PROTOCOL.md §4. */

@@ -45,6 +45,10 @@ class CountingHash implements ChainHash {
     this.macs++;
     return this.hash.hmac(key, data);
   };
+  hmacInto: ChainHash["hmacInto"] = (key, data, length, out) => {
+    this.macs++;
+    this.hash.hmacInto(key, data, length, out);
+  };
   hmacMany: ChainHash["hmacMany"] = (jobs) => this.hash.hmacMany(jobs);
   deriveMany: ChainHash["deriveMany"] = (secrets) => this.hash.deriveMany(secrets);
 }

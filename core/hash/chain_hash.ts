@@ -91,6 +91,15 @@ export interface ChainHash {
   verifyMany(checks: readonly ChainCheck[]): boolean[];
   /** HMAC over this hash, RFC 2104; keys longer than 64 bytes are hashed first. */
   hmac(key: Uint8Array, data: Uint8Array): Uint8Array;
+  /**
+   * {@linkcode hmac} without a new array: for one MAC per message.
+   *
+   * @param data the message is data[0, length)
+   * @param length at most `data.length`
+   * @param out its first `size` bytes are overwritten; the others stay as they are
+   * @throws {RangeError} when `out` is shorter than `size`, or `length` is none of `data`
+   */
+  hmacInto(key: Uint8Array, data: Uint8Array, length: number, out: Uint8Array): void;
   /** Many HMACs at once, results by position. */
   hmacMany(jobs: readonly HmacJob[]): Uint8Array[];
   /**

@@ -48,6 +48,14 @@ export function checkWalk(
   checkNonceAndLinks(nonce, from, links);
 }
 
+/** @throws {RangeError} on what `ChainHash.hmacInto` does not take */
+export function checkHmacInto(size: number, data: Uint8Array, length: number, out: Uint8Array): void {
+  if (out.length < size) throw new RangeError(`room for ${out.length} bytes of a MAC of ${size}`);
+  if (!(Number.isInteger(length) && length >= 0 && length <= data.length)) {
+    throw new RangeError(`a message of ${length} bytes in an array of ${data.length}`);
+  }
+}
+
 /** Refuses a runtime that starts but miscounts. */
 export function checkDigest(
   backend: string,

@@ -91,6 +91,36 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
         assertEquals(toHex(hash.hmac(key, data)), before);
       });
 
+      await t.step("hmacInto agrees with hmac at every length, and touches nothing but its result", () => {
+        for (const length of [0, 1, 54, 55, 56, 63, 64, 65, 119, 120, 128, 300, 1024, 1025, 32_768, 50_000]) {
+          for (const behind of [0, 1, 300]) {
+            const data = random.bytes(length + behind);
+            const before = new Uint8Array(data);
+            for (const keyLength of [0, size, 64, 65]) {
+              const key = random.bytes(keyLength);
+              const keyBefore = new Uint8Array(key);
+              const out = new Uint8Array(size + 3).fill(0xee);
+              hash.hmacInto(key, data, length, out);
+              const message = `seed ${SEED}, length ${length}, key ${keyLength}`;
+              const expected = referenceHmac(algorithm, key, data.subarray(0, length));
+              assertEquals(toHex(out), `${expected}eeeeee`, message);
+              assertEquals([data, key], [before, keyBefore], message);
+            }
+          }
+        }
+      });
+
+      await t.step("hmacInto may write over its own key and message", () => {
+        const bytes = random.bytes(100);
+        const expected = referenceHmac(algorithm, bytes.slice(0, size), bytes);
+        const key = bytes.slice(0, size);
+        hash.hmacInto(key, bytes, 100, key);
+        assertEquals(toHex(key), expected);
+        const again = referenceHmac(algorithm, key, bytes);
+        hash.hmacInto(key, bytes, 100, bytes);
+        assertEquals(toHex(bytes.slice(0, size)), again);
+      });
+
       await t.step("walk, walkMany and verify agree with the reference", () => {
         const walks = [0, 1, 2, 9, 100, ...Array.from({ length: 20 }, () => random.below(30))].map(someWalk);
         const many = hash.walkMany(walks);
@@ -279,6 +309,10 @@ export function chainHashContract(name: string, load: () => Promise<HashBackend>
           () => hash.chain(nonce, value, -1),
           () => hash.verify(nonce, from, value, -1, value),
           () => hash.verifyMany([{ nonce, from: -1, token: value, links: 1, expected: value }]),
+          () => hash.hmacInto(value, nonce, 16, new Uint8Array(size - 1)),
+          () => hash.hmacInto(value, nonce, 17, new Uint8Array(size)),
+          () => hash.hmacInto(value, nonce, -1, new Uint8Array(size)),
+          () => hash.hmacInto(value, nonce, 0.5, new Uint8Array(size)),
           () => hash.deriveMany([{ secret: "ab", nonce, n: -1 }]),
           () => hash.deriveMany([{ secret: "ab", nonce: nonce.subarray(1), n: 1 }]),
         ];

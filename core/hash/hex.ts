@@ -58,6 +58,40 @@ export function fromHex(text: string): Uint8Array {
   return bytes;
 }
 
+/** The digits 0 … f as character codes. */
+const DIGIT = new Uint8Array(16);
+for (let value = 0; value < 16; value++) DIGIT[value] = value.toString(16).charCodeAt(0);
+
+/** Value of a byte as a hexadecimal digit, -1 where it is none. */
+const BYTE_VALUE = new Int8Array(256).fill(-1);
+BYTE_VALUE.set(DIGIT_VALUE);
+
+/**
+ * Writes the bytes of hexadecimal of either case that stands in buffer[start, end) to the beginning of `out`.
+ *
+ * @returns false, with nothing of use written, when it is not `out.length` bytes in hexadecimal
+ */
+export function fromHexAt(buffer: Uint8Array, start: number, end: number, out: Uint8Array): boolean {
+  const { length } = out;
+  if (end - start !== length * 2) return false;
+  let all = 0;
+  for (let i = 0; i < length; i++) {
+    const value = (BYTE_VALUE[buffer[start + 2 * i]] << 4) | BYTE_VALUE[buffer[start + 2 * i + 1]];
+    all |= value;
+    out[i] = value;
+  }
+  return all >= 0;
+}
+
+/** Writes bytes[0, count) as lower-case hexadecimal at `offset`; the offset after it. There must be room. */
+export function writeHex(bytes: Uint8Array, count: number, out: Uint8Array, offset: number): number {
+  for (let i = 0; i < count; i++) {
+    out[offset++] = DIGIT[bytes[i] >>> 4];
+    out[offset++] = DIGIT[bytes[i] & 15];
+  }
+  return offset;
+}
+
 /** Whether `text` is these bytes in lower-case hexadecimal. Its time depends on both: not for secrets. */
 export function isHexOf(text: string, bytes: Uint8Array): boolean {
   if (text.length !== bytes.length * 2) return false;

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fromHex, isHex, toHex } from "./hex.ts";
+import { fromHex, fromHexAt, isHex, toHex, writeHex } from "./hex.ts";
 import { equalBytes, equalText } from "./equal.ts";
 
 const everyByte = Uint8Array.from({ length: 256 }, (_, i) => i);
@@ -37,4 +37,20 @@ Deno.test("equalBytes and equalText compare content and length", () => {
   assert(equalText("abc", "abc"));
   assert(!equalText("abc", "abd"));
   assert(!equalText("abc", "ab"));
+});
+
+Deno.test("fromHexAt and writeHex work in place, on every pair of bytes", () => {
+  const out = new Uint8Array(1);
+  for (let high = 0; high < 256; high++) {
+    for (let low = 0; low < 256; low++) {
+      const text = String.fromCharCode(high, low);
+      assertEquals(fromHexAt(new Uint8Array([0x66, high, low, 0x66]), 1, 3, out), isHex(text, 1));
+      if (isHex(text, 1)) assertEquals(out, fromHex(text));
+    }
+  }
+  assert(!fromHexAt(new Uint8Array(4).fill(0x30), 0, 4, out));
+  assert(!fromHexAt(new Uint8Array(4).fill(0x30), 0, 1, out));
+  const text = new Uint8Array(514).fill(0x2e);
+  assertEquals(writeHex(everyByte, 256, text, 1), 513);
+  assertEquals(new TextDecoder().decode(text), `.${toHex(everyByte)}.`);
 });

@@ -13,7 +13,14 @@ import type {
   HmacJob,
 } from "./chain_hash.ts";
 import { KEY_LABEL, SEED_LABEL } from "./chain_text.ts";
-import { BLOCK_SIZE, checkDigest, checkNonceAndLinks, checkWalk, DIGEST_SIZE } from "./check.ts";
+import {
+  BLOCK_SIZE,
+  checkDigest,
+  checkHmacInto,
+  checkNonceAndLinks,
+  checkWalk,
+  DIGEST_SIZE,
+} from "./check.ts";
 import { hashBackend } from "./hash_backend.ts";
 import { ALGORITHM_NUMBER, type KernelExports, LaneKernel, MacArea, WalkArea } from "./kernel/kernel.ts";
 
@@ -159,6 +166,20 @@ export class LanesHash implements ChainHash {
     macs.putMessage(0, data);
     macs.hmac(this.#number, 1);
     return macs.result(0, this.size);
+  }
+
+  hmacInto(key: Uint8Array, data: Uint8Array, length: number, out: Uint8Array): void {
+    checkHmacInto(this.size, data, length, out);
+    const { macs } = this.#at;
+    if (!macs.takes(length)) {
+      out.set(this.#longHmac(key, data.subarray(0, length)));
+      return;
+    }
+    macs.clear();
+    macs.putKey(0, key.length > BLOCK_SIZE ? this.digest(key) : key);
+    macs.putMessage(0, data, length);
+    macs.hmac(this.#number, 1);
+    macs.copyResult(0, this.size, out);
   }
 
   hmacMany(jobs: readonly HmacJob[]): Uint8Array[] {

@@ -14,7 +14,14 @@ import type {
 } from "./chain_hash.ts";
 import { KEY_LABEL, labelled, SEED_LABEL } from "./chain_text.ts";
 import { hashBackend } from "./hash_backend.ts";
-import { BLOCK_SIZE, checkNonceAndLinks, checkWalk, DIGEST_SIZE, NONCE_SIZE } from "./check.ts";
+import {
+  BLOCK_SIZE,
+  checkHmacInto,
+  checkNonceAndLinks,
+  checkWalk,
+  DIGEST_SIZE,
+  NONCE_SIZE,
+} from "./check.ts";
 import { equalBytes } from "./equal.ts";
 
 /** H: a fresh array of the digest's length; keeps and changes nothing of `data`. */
@@ -94,17 +101,27 @@ export class SingleLaneHash implements ChainHash {
   }
 
   hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
+    return this.#hmac(key, data, data.length);
+  }
+
+  hmacInto(key: Uint8Array, data: Uint8Array, length: number, out: Uint8Array): void {
+    checkHmacInto(this.size, data, length, out);
+    const mac = this.#hmac(key, data, length);
+    for (let i = 0; i < mac.length; i++) out[i] = mac[i];
+  }
+
+  #hmac(key: Uint8Array, data: Uint8Array, length: number): Uint8Array {
     const short = key.length > BLOCK_SIZE ? this.#hash(key) : key;
     const outer = this.#outer;
-    const inner = data.length <= SHORT_MESSAGE ? this.#inner : new Uint8Array(BLOCK_SIZE + data.length);
+    const inner = length <= SHORT_MESSAGE ? this.#inner : new Uint8Array(BLOCK_SIZE + length);
     for (let i = 0; i < short.length; i++) {
       inner[i] = short[i] ^ INNER_PAD;
       outer[i] = short[i] ^ OUTER_PAD;
     }
     inner.fill(INNER_PAD, short.length, BLOCK_SIZE);
     outer.fill(OUTER_PAD, short.length, BLOCK_SIZE);
-    inner.set(data, BLOCK_SIZE);
-    outer.set(this.#hash(inner.subarray(0, BLOCK_SIZE + data.length)), BLOCK_SIZE);
+    inner.set(data.length === length ? data : data.subarray(0, length), BLOCK_SIZE);
+    outer.set(this.#hash(inner.subarray(0, BLOCK_SIZE + length)), BLOCK_SIZE);
     return this.#hash(outer);
   }
 

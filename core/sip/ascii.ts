@@ -121,30 +121,14 @@ export function decodeText(buffer: Uint8Array, start: number, end: number): stri
   return text.includes("\n") ? text.replace(/[ \t]*\r?\n[ \t]+/g, " ") : text;
 }
 
-/** Writes a whole number from 0 to 2^53 in decimal at `offset`; the offset after it. There has to be room for 16 digits. */
+/** Writes a number in decimal at `offset`; the offset after it. There has to be room for its digits, 24 at most. */
 export function writeDecimal(value: number, out: Uint8Array, offset: number): number {
-  let divisor = 1;
-  while (divisor * 10 <= value) divisor *= 10;
-  for (; divisor >= 1; divisor /= 10) {
-    const digit = Math.floor(value / divisor);
-    out[offset++] = 0x30 + digit;
-    value -= digit * divisor;
-  }
-  return offset;
-}
-
-/** Writes bytes[start, end) as hexadecimal digits in lower case at `offset`; the offset after them. */
-export function writeHex(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  out: Uint8Array,
-  offset: number,
-): number {
-  for (let i = start; i < end; i++) {
-    out[offset++] = HEX_DIGITS[bytes[i] >>> 4];
-    out[offset++] = HEX_DIGITS[bytes[i] & 15];
-  }
+  // A whole number below 2^31 makes no text on its way.
+  if ((value | 0) !== value || value < 0) return offset + encodeTextInto(String(value), out, offset);
+  let digits = 1;
+  for (let rest = value; rest > 9; rest = (rest / 10) | 0) digits++;
+  offset += digits;
+  for (let at = offset; digits > 0; digits--, value = (value / 10) | 0) out[--at] = 0x30 + value % 10;
   return offset;
 }
 

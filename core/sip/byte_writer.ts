@@ -1,5 +1,6 @@
 /** A growing buffer that whole messages are built in. */
-import { CR, encodeTextInto, LF, writeDecimal, writeHex } from "./ascii.ts";
+import { writeHex } from "../hash/hex.ts";
+import { CR, encodeTextInto, LF, writeDecimal } from "./ascii.ts";
 import { copyBytes } from "./copy.ts";
 
 /** Appends text, bytes and header lines. Reusable with `clear`. */
@@ -45,17 +46,17 @@ export class ByteWriter {
     return this;
   }
 
-  /** A whole number from 0 up, in decimal. */
+  /** A number in decimal. */
   number(value: number): this {
-    this.#reserve(16);
+    this.#reserve(32);
     this.#length = writeDecimal(value, this.#bytes, this.#length);
     return this;
   }
 
-  /** Bytes as hexadecimal digits in lower case. */
-  hex(from: Uint8Array, start = 0, end: number = from.length): this {
-    this.#reserve(2 * (end - start));
-    this.#length = writeHex(from, start, end, this.#bytes, this.#length);
+  /** bytes[0, count) as lower-case hexadecimal. */
+  hex(bytes: Uint8Array, count: number = bytes.length): this {
+    this.#reserve(2 * count);
+    this.#length = writeHex(bytes, count, this.#bytes, this.#length);
     return this;
   }
 

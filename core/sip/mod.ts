@@ -1,9 +1,10 @@
 /** SIP messages: reading, writing, framing, URIs. */
 export * from "./address.ts";
 export * from "./address_book.ts";
-export { encodeText, equalsIgnoreCase, skipLws, writeDecimal, writeHex, writeHexWord } from "./ascii.ts";
+export { encodeText, equalsIgnoreCase, skipLws, writeDecimal, writeHexWord } from "./ascii.ts";
 export * from "./auth_fields.ts";
 export * from "./auth_params.ts";
+export * from "./auth_scanner.ts";
 export * from "./byte_writer.ts";
 export * from "./forward.ts";
 export * from "./header.ts";
@@ -16,6 +17,8 @@ export * from "./reason.ts";
 export * from "./stream.ts";
 export * from "./uri.ts";
 export * from "./uri_compare.ts";
+export * from "./uri_view.ts";
+export { isUtf8 } from "./utf8.ts";
 export * from "./values.ts";
 export * from "./via.ts";
 export * from "./write.ts";

@@ -120,7 +120,7 @@ export class Patch {
 
   /** Puts a whole number in the place of [start, end). */
   replaceNumber(start: number, end: number, value: number): void {
-    this.#reserve(16);
+    this.#reserve(32);
     const from = this.#arenaUsed;
     this.#arenaUsed = writeDecimal(value, this.#arena, from);
     this.#add(start, end, from, this.#arenaUsed, ARENA);

@@ -13,7 +13,7 @@ export interface ResponseOptions {
   readonly toTag?: string | Uint8Array;
   /** Further header lines, "Name: value" without the line end; Content-Length comes by itself. */
   readonly headers?: readonly string[];
-  /** Further header lines as bytes, each with its line end. */
+  /** Further header lines as bytes, each with its line end; they come after `headers`. */
   readonly lines?: ByteWriter;
   readonly body?: Uint8Array | string;
   /** Where the request came from: written into the top Via as `received` and `rport` (RFC 3261 §18.2.1, RFC 3581). */
@@ -77,9 +77,7 @@ export function writeResponse(
   copyFirst(out, request, HeaderId.CALL_ID);
   copyFirst(out, request, HeaderId.CSEQ);
   if (status === 100) copyFirst(out, request, HeaderId.TIMESTAMP);
-  const { lines } = options;
-  if (lines !== undefined) out.bytes(lines.buffer, 0, lines.length);
-  finish(out, options.headers, options.body);
+  finish(out, options.headers, options.body, options.lines);
 }
 
 function writeTo(out: ByteWriter, request: SipMessage, tag: string | Uint8Array | undefined): void {
@@ -136,8 +134,14 @@ function copyFirst(out: ByteWriter, message: SipMessage, id: HeaderId): void {
   if (i >= 0) copyHeader(out, message, id, i);
 }
 
-function finish(out: ByteWriter, headers?: readonly string[], body: Uint8Array | string = ""): void {
+function finish(
+  out: ByteWriter,
+  headers?: readonly string[],
+  body: Uint8Array | string = "",
+  lines?: ByteWriter,
+): void {
   if (headers !== undefined) { for (let i = 0; i < headers.length; i++) out.line(headers[i]); }
+  if (lines !== undefined) out.bytes(lines.buffer, 0, lines.length);
   if (body === "") {
     out.text("Content-Length: 0\r\n\r\n");
     return;

@@ -7,6 +7,7 @@ import {
   type HashBackend,
   LiveCredential,
   NONCE_BYTES,
+  type PcAnswerView,
   ReplayWindow,
 } from "../../mod.ts";
 import { type CacheMemory, Record } from "./layout.ts";
@@ -37,6 +38,8 @@ export class CredentialCopy extends LiveCredential {
   tag = 0;
   /** Its replay window in the pool + 1, 0 when it has none. */
   place = 0;
+  /** Number of its algorithm in CHAIN_ALGORITHMS. */
+  algorithmNumber = 0;
   readonly #nonce = new Int32Array(NONCE_WORDS);
   readonly #value: DigestBuffer;
   readonly #key: DigestBuffer;
@@ -55,6 +58,13 @@ export class CredentialCopy extends LiveCredential {
     this.state.nonce = new Uint8Array(this.#nonce.buffer);
   }
 
+  /** Whether an answer is for this credential. */
+  isNamedBy({ algorithm, nonceWords }: PcAnswerView): boolean {
+    if (algorithm !== this.algorithmNumber) return false;
+    for (let i = 0; i < NONCE_WORDS; i++) if (nonceWords[i] !== this.#nonce[i]) return false;
+    return true;
+  }
+
   /** Copies a record. The lock of its user is held. */
   load(memory: CacheMemory, pool: WindowPool, record: number): void {
     const { recordWordsOf: words, recordFloatsOf: floats } = memory;
@@ -63,6 +73,7 @@ export class CredentialCopy extends LiveCredential {
     const float = at / 2;
     const algorithm = words[at + Record.ALGORITHM];
     this.#record = record;
+    this.algorithmNumber = algorithm;
     state.hash = this.#hashes[algorithm];
     state.issuedAt = floats[float + Record.ISSUED_AT];
     state.expiresAt = floats[float + Record.EXPIRES_AT];

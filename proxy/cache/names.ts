@@ -1,5 +1,5 @@
 /** Names in the memory of a cache: realms are kept once and numbered, user names stand with their users. */
-import { type Identity, KeyedHash } from "../../mod.ts";
+import { KeyedHash } from "../../mod.ts";
 import {
   type CacheMemory,
   Header,
@@ -16,15 +16,25 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** A UTF-16 code unit becomes three bytes of UTF-8 at most. */
 const SCRATCH = MAX_NAME_BYTES * 3;
 
+/** bytes[0, length) of UTF-8, not shared, as text. */
+export function nameText(bytes: Uint8Array, length: number): string {
+  let text = "";
+  for (let i = 0; i < length; i++) {
+    if (bytes[i] > 127) return decoder.decode(bytes.subarray(0, length));
+    text += String.fromCharCode(bytes[i]);
+  }
+  return text;
+}
+
 /** The name that is being looked for, and the names in memory. One per thread. */
 export class Names {
   /** Keyed hash of the name in hand. */
   hash = 0;
   /** Number of its realm. */
   realm = -1;
-  /** Bytes of the name in hand, with room for the realm's number behind it. */
-  readonly #bytes = new Uint8Array(SCRATCH + 2);
-  #length = 0;
+  /** The name in hand is bytes[0, length); there is room for the realm's number behind it. */
+  readonly bytes: Uint8Array = new Uint8Array(SCRATCH + 2);
+  length = 0;
   readonly #keyed: KeyedHash;
   readonly #numbers = new Map<string, number>();
   readonly #realms: string[] = [];
@@ -35,37 +45,76 @@ export class Names {
 
   /** Takes a name in hand. False when no user can have it: it is too long, or nobody has this realm. */
   take(username: string, realm: string): boolean {
-    this.realm = this.#numbers.get(realm) ?? this.#learn(realm);
-    const bytes = this.#bytes;
-    let length = username.length;
-    if (this.realm < 0 || length > MAX_NAME_BYTES) return false;
+    const { bytes } = this;
+    let { length } = username;
+    if (length > MAX_NAME_BYTES) return false;
     for (let i = 0; i < length; i++) {
       const code = username.charCodeAt(i);
       if (code > 127) {
         length = encoder.encodeInto(username, bytes).written;
-        if (length > MAX_NAME_BYTES) return false;
         break;
       }
       bytes[i] = code;
     }
-    this.#length = length;
-    bytes[length] = this.realm;
-    bytes[length + 1] = this.realm >> 8;
+    return this.#take(length, this.realmNumber(realm));
+  }
+
+  /** {@linkcode take} of the name in buffer[start, end), UTF-8. @param realm from {@linkcode realmNumber} */
+  takeBytes(buffer: Uint8Array, start: number, end: number, realm: number): boolean {
+    const length = end - start;
+    if (length > MAX_NAME_BYTES) return false;
+    const { bytes } = this;
+    for (let i = 0; i < length; i++) bytes[i] = buffer[start + i];
+    return this.#take(length, realm);
+  }
+
+  /** Takes the name of a user's record in hand. */
+  takeFrom(user: number): void {
+    const { userWords, userBytes, nameRests } = this.memory;
+    const at = user * User.WORDS;
+    const packed = userWords[at + User.NAME];
+    const length = Math.min(packed & 0xffff, MAX_NAME_BYTES);
+    const start = at * 4 + User.NAME_BYTE;
+    const rest = user * NAME_REST - INLINE_NAME;
+    for (let i = 0; i < length; i++) {
+      this.bytes[i] = i < INLINE_NAME ? userBytes[start + i] : nameRests[rest + i];
+    }
+    this.#take(length, packed >>> 16);
+  }
+
+  #take(length: number, realm: number): boolean {
+    if (realm < 0 || length > MAX_NAME_BYTES) return false;
+    const { bytes } = this;
+    this.realm = realm;
+    this.length = length;
+    bytes[length] = realm;
+    bytes[length + 1] = realm >> 8;
     this.hash = this.#keyed.hash(bytes, 0, length + 2) | 0;
     return true;
+  }
+
+  /** The number of a realm, which stays the same; -1 while no user has it. */
+  realmNumber(realm: string): number {
+    return this.#numbers.get(realm) ?? this.#learn(realm);
+  }
+
+  /** The realm of a number. */
+  realmText(number: number): string {
+    if (number >= this.#realms.length) this.#learn();
+    return this.#realms[number] ?? "";
   }
 
   /** Whether a user's record has the name in hand. */
   matches(user: number): boolean {
     const { userWords, userBytes, nameRests } = this.memory;
     const at = user * User.WORDS;
-    const length = this.#length;
+    const length = this.length;
     if (userWords[at + User.HASH] !== this.hash || userWords[at + User.NAME] !== this.#packed()) return false;
     const inline = Math.min(length, INLINE_NAME);
     const start = at * 4 + User.NAME_BYTE;
-    for (let i = 0; i < inline; i++) if (userBytes[start + i] !== this.#bytes[i]) return false;
+    for (let i = 0; i < inline; i++) if (userBytes[start + i] !== this.bytes[i]) return false;
     const rest = user * NAME_REST - INLINE_NAME;
-    for (let i = inline; i < length; i++) if (nameRests[rest + i] !== this.#bytes[i]) return false;
+    for (let i = inline; i < length; i++) if (nameRests[rest + i] !== this.bytes[i]) return false;
     return true;
   }
 
@@ -77,9 +126,9 @@ export class Names {
     userWords[at + User.NAME] = this.#packed();
     const start = at * 4 + User.NAME_BYTE;
     const rest = user * NAME_REST - INLINE_NAME;
-    for (let i = 0; i < this.#length; i++) {
-      if (i < INLINE_NAME) userBytes[start + i] = this.#bytes[i];
-      else nameRests[rest + i] = this.#bytes[i];
+    for (let i = 0; i < this.length; i++) {
+      if (i < INLINE_NAME) userBytes[start + i] = this.bytes[i];
+      else nameRests[rest + i] = this.bytes[i];
     }
   }
 
@@ -96,22 +145,6 @@ export class Names {
     for (let i = 0; i < length - INLINE_NAME; i++) {
       nameRests[to * NAME_REST + i] = nameRests[from * NAME_REST + i];
     }
-  }
-
-  /** The name in a user's record. */
-  read(user: number): Identity {
-    const { userWords, userBytes, nameRests } = this.memory;
-    const at = user * User.WORDS;
-    const packed = userWords[at + User.NAME];
-    const length = Math.min(packed & 0xffff, MAX_NAME_BYTES);
-    // Texts cannot be made from shared memory.
-    const bytes = new Uint8Array(length);
-    const start = at * 4 + User.NAME_BYTE;
-    const rest = user * NAME_REST - INLINE_NAME;
-    for (let i = 0; i < length; i++) bytes[i] = i < INLINE_NAME ? userBytes[start + i] : nameRests[rest + i];
-    const realm = packed >>> 16;
-    if (realm >= this.#realms.length) this.#learn();
-    return { username: decoder.decode(bytes), realm: this.#realms[realm] ?? "" };
   }
 
   /**
@@ -148,6 +181,6 @@ export class Names {
   }
 
   #packed(): number {
-    return this.#length | (this.realm << 16);
+    return this.length | (this.realm << 16);
   }
 }

@@ -1,8 +1,8 @@
 /** What happens to one user, whose lock is held: credentials come and go, questions begin and end. */
-import type { Credential } from "../../mod.ts";
+import { type Credential, NONCE_BYTES } from "../../mod.ts";
 import type { CachedUser } from "./cached_user.ts";
 import { isRevoked, wipeRecord, writeRecord } from "./credential_copy.ts";
-import { type CacheMemory, Flag, Header, User } from "./layout.ts";
+import { type CacheMemory, Flag, Header, Record, User } from "./layout.ts";
 
 /** A credential as it goes into the cache. Times in ms on the clock that all threads share. */
 export interface Issued {
@@ -17,6 +17,10 @@ export interface Issued {
 
 /** A question to DBclient that is older than this is lost with the thread that asked, ms. */
 const FETCH_PATIENCE_MS = 30_000;
+
+/** To see words of the shared memory as bytes. */
+const nonceWords = new Int32Array(NONCE_BYTES / 4);
+const nonceBytes = new Uint8Array(nonceWords.buffer);
 
 /** Whether the question of a thread is still to be waited for. @param fetcher 0 when there is none */
 export function isFresh(fetcher: number, askedAt: number, now: number): boolean {
@@ -68,6 +72,27 @@ export class UserRecords {
     writeRecord(memory, record, credential, tag, issuedAt, expiresAt, serial);
     userWords[at + User.FLAGS] = (flags | Flag.HAS_NEWEST) & ~Flag.SEEN;
     return true;
+  }
+
+  /**
+   * The next credential of a user, as {@linkcode CredentialCache.announced} tells it. Looked up in the records: this is
+   * asked for every accepted token, and a copy of the user is not needed.
+   */
+  announced(place: number, tag: number, now: number, nonce: Uint8Array): number {
+    const { userWords, recordWordsOf: words, recordFloatsOf: floats, recordWords, maxUsers } = this.memory;
+    const flags = userWords[place * User.WORDS + User.FLAGS];
+    const both = Flag.USED | Flag.HAS_NEWEST | Flag.HAS_OLDER;
+    if ((flags & both) !== both) return 0;
+    const swapped = (flags & Flag.SWAPPED) !== 0;
+    const newest = (swapped ? maxUsers + place : place) * recordWords;
+    const older = (swapped ? place : maxUsers + place) * recordWords;
+    if (words[older + Record.TAG] !== tag) return 0;
+    const packed = words[newest + Record.INDEX];
+    const chain = packed & 0xffff;
+    if (packed >>> 16 !== chain || now >= floats[newest / 2 + Record.EXPIRES_AT]) return 0;
+    for (let i = 0; i < NONCE_BYTES / 4; i++) nonceWords[i] = words[newest + Record.NONCE + i];
+    for (let i = 0; i < NONCE_BYTES; i++) nonce[i] = nonceBytes[i];
+    return chain;
   }
 
   /** Marks the user as asked for by this thread. False when another thread is asking. */

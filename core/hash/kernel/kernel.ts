@@ -212,16 +212,18 @@ export class MacArea {
     return all < 0x80;
   }
 
-  /** Puts the message of record `i`; false if the batch has no room for it any more. */
-  putMessage(i: number, message: Uint8Array): boolean {
-    if (this.#used + message.length + 2 * BLOCK_SIZE > this.#room) return false;
+  /** Puts the message of record `i`, message[0, length); false if the batch has no room for it any more. */
+  putMessage(i: number, message: Uint8Array, length: number = message.length): boolean {
+    if (this.#used + length + 2 * BLOCK_SIZE > this.#room) return false;
     const { bytes, words } = this.kernel;
     const record = this.records + i * MAC_SIZE;
     const at = this.#messages + this.#used;
-    copy(message, bytes, at);
+    if (length === message.length) copy(message, bytes, at);
+    // A view of the part would be garbage.
+    else for (let k = 0; k < length; k++) bytes[at + k] = message[k];
     words[(record + MAC_MESSAGE) >>> 2] = at;
-    words[(record + MAC_LENGTH) >>> 2] = message.length;
-    this.#used = Math.ceil((this.#used + message.length + 9) / BLOCK_SIZE) * BLOCK_SIZE;
+    words[(record + MAC_LENGTH) >>> 2] = length;
+    this.#used = (this.#used + length + 9 + BLOCK_SIZE - 1) & -BLOCK_SIZE;
     return true;
   }
 
@@ -268,6 +270,13 @@ export class MacArea {
   /** Address of the result of the first record. */
   get values(): number {
     return this.records + MAC_RESULT;
+  }
+
+  /** Copies the result of record `i` to the beginning of `out`. */
+  copyResult(i: number, size: number, out: Uint8Array): void {
+    const at = this.values + i * MAC_SIZE;
+    const { bytes } = this.kernel;
+    for (let k = 0; k < size; k++) out[k] = bytes[at + k];
   }
 
   /** The result of record `i`: a copy. */
