@@ -3,6 +3,7 @@ import {
   type Address,
   AddressBook,
   encodeText,
+  equalsIgnoreCase,
   HeaderId,
   NameAddrView,
   parseUri,
@@ -17,6 +18,7 @@ export type Destination = Address | { readonly status: 416 | 500; readonly reaso
 
 const MADDR = encodeText("maddr");
 const TRANSPORT = encodeText("transport");
+const UDP = encodeText("udp");
 const DOT = 0x2e;
 
 /** Whether a destination is an address. */
@@ -63,9 +65,9 @@ export class Destinations {
   at(message: SipMessage, start: number, end: number): Destination {
     const { buffer } = message;
     const uri = this.#uri;
-    const plain = uri.parse(buffer, start, end) && uri.scheme === "sip" && !uri.param(MADDR) &&
-      !uri.param(TRANSPORT);
-    if (!plain) return textDestination(message.text(start, end));
+    const plain = uri.parse(buffer, start, end) && uri.scheme === "sip" && !uri.param(MADDR);
+    const isUdp = !uri.param(TRANSPORT) || equalsIgnoreCase(buffer, uri.valueStart, uri.valueEnd, UDP);
+    if (!plain || !isUdp) return textDestination(message.text(start, end));
     return this.#book.at(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 5060);
   }
 
