@@ -386,6 +386,7 @@ export class TransactionRunner implements TimerSink {
     this.#release(tx, 0);
     this.live[this.#bytes[(tx << BYTE_SHIFT) + MACHINE]]--;
     this.#bytes[(tx << BYTE_SHIFT) + FLAGS] &= ~LIVE;
+    if (tx === this.#newest) this.#newest = NO_TRANSACTION;
     this.#user.terminated(tx, now);
     this.table.recycle(tx);
   }
