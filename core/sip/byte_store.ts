@@ -3,7 +3,6 @@
  * it, cut from a slab of 64 KiB. All slots of a slab have one size, and a slab without a copy is cut anew for any other size: so
  * memory that messages of one size no longer need serves those of another.
  */
-import { copyBytes } from "./copy.ts";
 
 /** Slots begin at multiples of this many bytes: a cache line. */
 const UNIT = 64;
@@ -40,6 +39,31 @@ const CUT = 3;
 const NEXT = 4;
 const PREVIOUS = 5;
 
+/** Arrays of at least this many bytes are taken for buffers that messages are read or written in, again and again. */
+const LASTING = 16_384;
+const VIEWS = 512;
+
+/**
+ * Views of the buffers that messages come in, kept for copying: a view per copy would be the only garbage of a message. Messages
+ * start at few places there, and the lengths are rounded up, so that they are few too.
+ */
+class SourceViews {
+  readonly #sources: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
+  readonly #views: Uint8Array[] = new Array(VIEWS).fill(new Uint8Array(0));
+  readonly #starts = new Int32Array(VIEWS);
+
+  /** The view of `length` bytes at `start`. */
+  get(source: Uint8Array, start: number, length: number): Uint8Array {
+    const i = ((start >>> 6) * 7 + (length >>> 6) * 31 + start) & (VIEWS - 1);
+    if (this.#sources[i] === source && this.#starts[i] === start && this.#views[i].length === length) {
+      return this.#views[i];
+    }
+    this.#sources[i] = source;
+    this.#starts[i] = start;
+    return this.#views[i] = source.subarray(start, start + length);
+  }
+}
+
 /** Keeps copies. It grows to the most bytes ever kept at one time and stays there. */
 export class ByteStore {
   /** By number; 0 is no slab. */
@@ -50,6 +74,7 @@ export class ByteStore {
   /** The first slab without a copy, and the first number whose array is gone. */
   #freeSlab = 0;
   #freeNumber = 0;
+  readonly #views = new SourceViews();
   #inUse = 0;
   #bytesInUse = 0;
   #capacity = 0;
@@ -152,7 +177,12 @@ export class ByteStore {
     slab[at + 1] = length >>> 8;
     slab[at + 2] = length >>> 16;
     slab[at + 3] = length >>> 24;
-    copyBytes(from, start, start + length, slab, at + HEADER);
+    if (start === 0 && length === from.length) return slab.set(from, at + HEADER);
+    // What is copied beyond the message lies in the same slot and is never looked at.
+    const rounded = ((length + HEADER + UNIT - 1) & -UNIT) - HEADER;
+    if (from.length >= LASTING && start + rounded <= from.length) {
+      slab.set(this.#views.get(from, start, rounded), at + HEADER);
+    } else slab.set(from.subarray(start, start + length), at + HEADER);
   }
 
   /** A slab for slots of this size, linked. */

@@ -52,6 +52,28 @@ Deno.test("byte store: a copy is the bytes, whatever the length, and its slot no
   assertEquals([store.inUse, store.bytesInUse], [0, 0]);
 });
 
+Deno.test("byte store: copies out of large buffers, at any place, are right when the buffer has other content", () => {
+  const store = new ByteStore();
+  const random = seededRandom(2);
+  const buffers = [new Uint8Array(20_000), new Uint8Array(70_000)];
+  const kept: { place: number; bytes: Uint8Array }[] = [];
+  for (let i = 0; i < 3000; i++) {
+    const buffer = buffers[random.below(2)];
+    const starts = [0, 2048, 4096, 6144, random.below(buffer.length - 1500), buffer.length - 1500];
+    const start = starts[random.below(starts.length)];
+    const length = random.below(3) === 0 && start === buffer.length - 1500 ? 1500 : random.below(1501);
+    const bytes = random.bytes(length);
+    buffer.set(bytes, start);
+    kept.push({ place: store.hold(buffer, start, start + length), bytes });
+    buffer.fill(0xee, start, start + length);
+  }
+  for (const { place, bytes } of kept) {
+    assertEquals(read(store, place), bytes);
+    store.give(place);
+  }
+  assertEquals([store.inUse, store.bytesInUse], [0, 0]);
+});
+
 Deno.test("byte store: what was given back is used again, by copies of any size", () => {
   const store = new ByteStore();
   const small = new Uint8Array(100);

@@ -1,7 +1,8 @@
 /**
  * A hierarchical timer wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", scheme 7): starting and
  * stopping a timer costs the same however many run, and nothing is allocated, since what waits is linked through words
- * of an array that its owner lays out. Three levels of 256 slots: 10 ms, 2.56 s and 11 min per slot.
+ * of an array that its owner lays out. Three levels of slots: 4096 of 10 ms, so that what waits for 32 s (nearly all timers
+ * of a busy SIP element) is never moved; 256 of 41 s; 256 of 3 hours.
  */
 
 /** The length of a tick in milliseconds: the resolution of every timer. */
@@ -9,11 +10,16 @@ export const TICK_MS = 10;
 /** Words that an entry takes: next, previous, tick. */
 export const ENTRY_WORDS = 3;
 
-const LEVELS = 3;
-const SLOTS = 256;
-const BIT_WORDS = SLOTS / 32;
-/** The furthest that a timer can be filed at once (46 hours); a later one is filed there and looked at again. */
-const HORIZON = SLOTS ** LEVELS - 1;
+/** Slots of the levels, one slot's length on them in ticks as a shift, and where their slots begin among all. */
+const NEAR_SLOTS = 4096;
+const FAR_SLOTS = 256;
+const MIDDLE_SHIFT = 12;
+const FAR_SHIFT = 20;
+const MIDDLE = NEAR_SLOTS;
+const FAR = NEAR_SLOTS + FAR_SLOTS;
+const ALL_SLOTS = NEAR_SLOTS + 2 * FAR_SLOTS;
+/** The furthest that a timer can be filed at once (31 days); a later one is filed there and looked at again. */
+const HORIZON = 2 ** 28 - 1;
 /** The furthest that a timer can be set, in ticks (248 days): ticks are kept modulo 2^32. */
 const FURTHEST = 2 ** 31 - 1;
 
@@ -45,10 +51,10 @@ export class FlatTimerWheel {
   #size = 0;
   #advancing = false;
   /** Per slot, its first and its last entry; 0: none. */
-  readonly #first = new Int32Array(LEVELS * SLOTS);
-  readonly #last = new Int32Array(LEVELS * SLOTS);
+  readonly #first = new Int32Array(ALL_SLOTS);
+  readonly #last = new Int32Array(ALL_SLOTS);
   /** One bit per slot that holds something, so that empty stretches are skipped. */
-  readonly #occupied = new Int32Array(LEVELS * BIT_WORDS);
+  readonly #occupied = new Int32Array(ALL_SLOTS / 32);
 
   /** @param now the present time in milliseconds: where the wheel starts */
   constructor(words: Int32Array, sink: TimerSink, now: number) {
@@ -127,12 +133,12 @@ export class FlatTimerWheel {
           break;
         }
         this.#current = tick;
-        if ((tick & 0xff) === 0) {
-          if ((tick & 0xffff) === 0) this.#refile(2, (tick >>> 16) & 0xff);
-          this.#refile(1, (tick >>> 8) & 0xff);
+        if ((tick & (NEAR_SLOTS - 1)) === 0) {
+          if ((tick & ((1 << FAR_SHIFT) - 1)) === 0) this.#refile(FAR + ((tick >>> FAR_SHIFT) & 0xff));
+          this.#refile(MIDDLE + ((tick >>> MIDDLE_SHIFT) & 0xff));
         }
-        // No entry can be filed here meanwhile: a new one is at least one tick and at most 255 away on this level.
-        const slot = tick & 0xff;
+        // No entry can be filed here meanwhile: a new one is at least one tick and at most 4095 away on this level.
+        const slot = tick & (NEAR_SLOTS - 1);
         for (let place = this.#first[slot]; place !== 0; place = this.#first[slot]) {
           this.#unlink(place);
           this.#size--;
@@ -146,7 +152,7 @@ export class FlatTimerWheel {
 
   /**
    * When to call {@linkcode advance} next (milliseconds), or undefined if nothing waits. It is exact for what is due within
-   * 2.5 s and otherwise not later than the first timer: the wheel then needs a moment to move far timers nearer.
+   * 40 s and otherwise not later than the first timer: the wheel then needs a moment to move far timers nearer.
    */
   nextDue(): number | undefined {
     return this.#size === 0 ? undefined : this.#origin + this.#nextTick() * TICK_MS;
@@ -157,29 +163,36 @@ export class FlatTimerWheel {
     if (this.#size === 0) return Infinity;
     const current = this.#current;
     let next = Infinity;
-    // Shifts work on a number of any size here: they take it modulo 2^32, and a slot needs its low 24 bits only.
-    const near = this.#distance(0, current & 0xff);
+    // Shifts work on a number of any size here: they take it modulo 2^32, and a slot needs its low 28 bits only.
+    const near = this.#distance(0, NEAR_SLOTS, current & (NEAR_SLOTS - 1));
     if (near > 0) next = current + near;
-    const middle = this.#distance(1, (current >>> 8) & 0xff);
-    if (middle > 0) next = Math.min(next, current - (current & 0xff) + middle * SLOTS);
-    const far = this.#distance(2, (current >>> 16) & 0xff);
-    if (far > 0) next = Math.min(next, current - (current & 0xffff) + far * SLOTS * SLOTS);
+    const middle = this.#distance(MIDDLE, FAR_SLOTS, (current >>> MIDDLE_SHIFT) & 0xff);
+    if (middle > 0) {
+      const start = current - (current & (NEAR_SLOTS - 1));
+      next = Math.min(next, start + middle * (1 << MIDDLE_SHIFT));
+    }
+    const far = this.#distance(FAR, FAR_SLOTS, (current >>> FAR_SHIFT) & 0xff);
+    if (far > 0) {
+      const start = current - (current & ((1 << FAR_SHIFT) - 1));
+      next = Math.min(next, start + far * (1 << FAR_SHIFT));
+    }
     return next;
   }
 
-  /** Slots from `slot` to the next one of `level` that holds something: 1 … 256, or 0 if none does. */
-  #distance(level: number, slot: number): number {
-    const base = level * BIT_WORDS;
-    const first = (slot + 1) & 0xff;
-    for (let i = 0; i <= BIT_WORDS; i++) {
-      const word = ((first >>> 5) + i) % BIT_WORDS;
+  /** Slots from `slot` to the next one of its level that holds something: 1 … `slots`, or 0 if none does. */
+  #distance(level: number, slots: number, slot: number): number {
+    const base = level >>> 5;
+    const words = slots >>> 5;
+    const first = (slot + 1) & (slots - 1);
+    for (let i = 0; i <= words; i++) {
+      const word = ((first >>> 5) + i) & (words - 1);
       let bits = this.#occupied[base + word];
       if (i === 0) bits &= -1 << (first & 31);
       // The last round sees the part of the first word that lies before `first`.
-      if (i === BIT_WORDS) bits &= ~(-1 << (first & 31));
+      if (i === words) bits &= ~(-1 << (first & 31));
       if (bits !== 0) {
         const found = word * 32 + 31 - Math.clz32(bits & -bits);
-        return ((found - first) & 0xff) + 1;
+        return ((found - first) & (slots - 1)) + 1;
       }
     }
     return 0;
@@ -190,9 +203,9 @@ export class FlatTimerWheel {
     const tick = words[place + 2];
     const ahead = (tick - this.#current) | 0;
     let slot: number;
-    if (ahead < SLOTS) slot = tick & 0xff;
-    else if (ahead < SLOTS * SLOTS) slot = SLOTS + ((tick >>> 8) & 0xff);
-    else slot = 2 * SLOTS + (((ahead <= HORIZON ? tick : this.#current + HORIZON) >>> 16) & 0xff);
+    if (ahead < NEAR_SLOTS) slot = tick & (NEAR_SLOTS - 1);
+    else if (ahead < 1 << FAR_SHIFT) slot = MIDDLE + ((tick >>> MIDDLE_SHIFT) & 0xff);
+    else slot = FAR + (((ahead <= HORIZON ? tick : this.#current + HORIZON) >>> FAR_SHIFT) & 0xff);
     const last = this.#last[slot];
     words[place] = ~slot;
     if (last === 0) {
@@ -221,8 +234,7 @@ export class FlatTimerWheel {
   }
 
   /** Files the entries of a higher slot again, now that they are nearer. */
-  #refile(level: number, index: number): void {
-    const slot = level * SLOTS + index;
+  #refile(slot: number): void {
     // What is put back into this very slot (it cannot happen within the horizon) would come behind `last`.
     const last = this.#last[slot];
     if (last === 0) return;

@@ -153,8 +153,10 @@ export class KeyedHash {
       }
       at += 4;
       // Four bytes at once: the top bit of a byte is set where it is at least "A" but not above "Z".
-      const seven = m & 0x7f7f7f7f;
-      m |= (((seven + 0x3f3f3f3f) ^ (seven + 0x25252525)) & ~m & upper) >>> 2;
+      if (upper !== 0) {
+        const seven = m & 0x7f7f7f7f;
+        m |= (((seven + 0x3f3f3f3f) ^ (seven + 0x25252525)) & ~m & upper) >>> 2;
+      }
     }
     state[0] = v0;
     state[1] = v1;

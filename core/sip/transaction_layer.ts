@@ -184,12 +184,12 @@ export class TransactionLayer {
 
   /** Where its messages go: the next hop of a request, the previous hop for responses. */
   toOf(tx: TransactionId): Address {
-    return this.#table.to[tx];
+    return this.#table.to(tx);
   }
 
   /** Where the request of a server transaction came from; `toOf` may have another port (RFC 3261 §18.2.2). */
   fromOf(tx: TransactionId): Address {
-    return this.#table.from[tx];
+    return this.#table.from(tx);
   }
 
   /**
@@ -260,8 +260,7 @@ export class TransactionLayer {
     const reliable = this.#reliable(from);
     const tx = table.add(this.#key);
     this.#setMethod(tx, method);
-    table.from[tx] = from;
-    table.to[tx] = responseAddress(via, from, reliable);
+    table.setAddresses(tx, responseAddress(via, from, reliable), from);
     if (reliable) table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= RELIABLE;
     if (!via.hasMagicCookie) {
       table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= OLD;
@@ -335,7 +334,7 @@ export class TransactionLayer {
     const reliable = this.#reliable(to);
     const tx = table.add(this.#key);
     this.#setMethod(tx, method);
-    table.to[tx] = to;
+    table.setAddresses(tx, to, to);
     if (reliable) table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= RELIABLE;
     this.#run.begin(tx, method === "INVITE" ? INVITE_CLIENT_KIND : NON_INVITE_CLIENT_KIND, now);
     this.#run.holdRequest(tx, buffer, start, end);
@@ -370,7 +369,7 @@ export class TransactionLayer {
     // A second CANCEL is the same transaction.
     this.#key.ofClient(this.#via, "CANCEL");
     if (this.#table.find(this.#key) !== NO_TRANSACTION) return;
-    const to = this.#table.to[invite];
+    const to = this.#table.to(invite);
     if (this.#table.full) return this.#run.sendStateless(bytes, 0, bytes.length, to);
     this.sendRequest(bytes, 0, bytes.length, to, now);
   }
@@ -423,7 +422,7 @@ export class TransactionLayer {
     const failed: TransactionId[] = [];
     const serials: number[] = [];
     for (let tx = 0; tx < this.#table.used; tx++) {
-      const other = this.#table.to[tx];
+      const other = this.#table.to(tx);
       if (!this.isLive(tx) || other.port !== to.port || other.host !== to.host) continue;
       failed.push(tx);
       serials.push(this.serialOf(tx));

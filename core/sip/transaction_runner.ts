@@ -174,7 +174,7 @@ export class TransactionRunner implements TimerSink {
 
   /** Sends, and remembers a failure. */
   send(tx: TransactionId, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#send(bytes, start, end, this.table.to[tx]) !== false) return;
+    if (this.#send(bytes, start, end, this.table.to(tx)) !== false) return;
     this.#failed.push(tx);
     this.#failedSerials.push(this.#words[(tx << RECORD_SHIFT) + SERIAL]);
   }
@@ -350,7 +350,7 @@ export class TransactionRunner implements TimerSink {
     if (this.#words[(tx << RECORD_SHIFT) + ANSWER] !== 0) return;
     const request = this.#message ?? this.heldRequest(tx);
     if (request === undefined) return;
-    this.#tryingOptions.source = this.table.from[tx];
+    this.#tryingOptions.source = this.table.from(tx);
     this.#writer.clear();
     writeResponse(this.#writer, request, 100, undefined, this.#tryingOptions);
     this.#given = this.#writer.buffer;
@@ -386,6 +386,7 @@ export class TransactionRunner implements TimerSink {
     this.#release(tx, 0);
     this.live[this.#bytes[(tx << BYTE_SHIFT) + MACHINE]]--;
     this.#bytes[(tx << BYTE_SHIFT) + FLAGS] &= ~LIVE;
+    if (tx === this.#newest) this.#newest = NO_TRANSACTION;
     this.#user.terminated(tx, now);
     this.table.recycle(tx);
   }

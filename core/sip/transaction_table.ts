@@ -72,10 +72,11 @@ export class TransactionTable {
   /** The records, as words and as bytes. Memory that was never written to is not resident. */
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
-  /** Where messages of a transaction go: the next hop of a request, the previous hop for responses. */
-  readonly to: Address[] = [];
-  /** Where the request of a server transaction came from; `to` may have another port (RFC 3261 §18.2.2). */
-  readonly from: Address[] = [];
+  /**
+   * Two per transaction: where its messages go, the next hop of a request, the previous hop for responses; and where the
+   * request of a server transaction came from, which may be another port (RFC 3261 §18.2.2).
+   */
+  readonly #addresses: Address[] = [];
   readonly asides = new Map<TransactionId, Aside>();
   /** Per bucket its first record, as number + 1; 0: none. */
   readonly #buckets: Int32Array;
@@ -124,8 +125,7 @@ export class TransactionTable {
     let next = this.#free;
     if (next === 0) {
       next = ++this.#used;
-      this.to.push(NOWHERE);
-      this.from.push(NOWHERE);
+      this.#addresses.push(NOWHERE, NOWHERE);
     } else this.#free = words[((next - 1) << RECORD_SHIFT) + NEXT];
     const at = (next - 1) << RECORD_SHIFT;
     const bucket = key.low & this.#mask;
@@ -165,12 +165,24 @@ export class TransactionTable {
     const { words, bytes } = this;
     const at = tx << RECORD_SHIFT;
     if ((bytes[(at << 2) + FLAGS] & HAS_ASIDE) !== 0) this.asides.delete(tx);
-    if (this.from[tx] !== NOWHERE) this.from[tx] = NOWHERE;
-    this.to[tx] = NOWHERE;
+    this.setAddresses(tx, NOWHERE, NOWHERE);
     bytes[(at << 2) + FLAGS] = 0;
     words[at + SERIAL] = 0;
     words[at + NEXT] = this.#free;
     this.#free = tx + 1;
+  }
+
+  /** Where messages of a transaction go. */
+  to(tx: TransactionId): Address {
+    return this.#addresses[2 * tx];
+  }
+  /** Where the request of a server transaction came from. */
+  from(tx: TransactionId): Address {
+    return this.#addresses[2 * tx + 1];
+  }
+  setAddresses(tx: TransactionId, to: Address, from: Address): void {
+    this.#addresses[2 * tx] = to;
+    this.#addresses[2 * tx + 1] = from;
   }
 
   /** What is kept aside about a transaction, which begins with that. */
