@@ -6,6 +6,7 @@ import {
   parseFlags,
   type Random,
   seededRandom,
+  toHex,
   type Verdict,
 } from "../../mod.ts";
 import type { IssueOutcome } from "../../proxy/issue_service.ts";
@@ -125,11 +126,13 @@ export class SimProxy {
 
   #watch({ core: { pc } }: Proxy, run: string): void {
     const authorize = pc.authorize.bind(pc);
-    pc.authorize = (message, kind, realm, fromUser, now) => {
-      const result = authorize(message, kind, realm, fromUser, now);
-      this.verdicts.set(result.verdict, this.count(result.verdict) + 1);
-      if (result.accepted !== undefined) {
-        const { username, nonce, seq } = result.accepted;
+    pc.authorize = (message, kind, realm, claim, now, result) => {
+      const verdict = authorize(message, kind, realm, claim, now, result);
+      this.verdicts.set(verdict, this.count(verdict) + 1);
+      if (verdict === "ok") {
+        const username = result.username!;
+        const { seq } = result.accepted;
+        const nonce = toHex(result.accepted.nonce);
         const transaction = `${message.topVia()?.branch} ${message.callId} ${message.cseqNumber}`;
         const wrong = this.around.accepted.note({ run, username, nonce, seq, transaction });
         // Thrown here it would end as a 500 of the proxy.
@@ -139,7 +142,7 @@ export class SimProxy {
           });
         }
       }
-      return result;
+      return verdict;
     };
   }
 }
