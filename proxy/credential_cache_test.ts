@@ -330,3 +330,83 @@ Deno.test("credential cache: max_users below 4 is misuse, and more than there is
     assertThrows(() => newCache(wrong), RangeError);
   }
 });
+
+Deno.test("credential cache: a user is found by the bytes of its name as by its text", () => {
+  const cache = newCache(100);
+  assertEquals(cache.realmNumber(REALM), -1);
+  const encoder = new TextEncoder();
+  const names = [
+    "alice",
+    "",
+    "\u00e9\u{1f600}",
+    "\ufeffx",
+    "a\r\n b",
+    "x".repeat(20),
+    "x".repeat(21),
+    "x".repeat(256),
+  ];
+  const into = cache.newUser();
+  for (const [i, name] of names.entries()) {
+    const bytes = encoder.encode(`<<${name}>>`);
+    const find = (realm = REALM) =>
+      cache.getBytes(bytes, 2, bytes.length - 2, cache.realmNumber(realm), into);
+    assertEquals(find(), undefined);
+    cache.install(issued(filled(name, i)));
+    assertEquals(find(), into);
+    assertEquals([into.username, into.realm, into.newest?.nonceHex], [name, REALM, hex(i)]);
+    assertEquals(find("elsewhere.org"), undefined);
+  }
+  assertEquals(cache.realmNumber(REALM), 0);
+  assertEquals(cache.realmNumber("elsewhere.org"), -1);
+  const long = encoder.encode("x".repeat(257));
+  assertEquals(cache.getBytes(long, 0, 257, 0, into), undefined);
+  assertEquals(cache.getBytes(long, 0, 256, -1, into), undefined);
+  assertEquals(cache.getBytes(long, 0, 256, 0, into)?.newest?.nonceHex, hex(names.length - 1));
+});
+
+Deno.test("credential cache: getBytes counts as use", () => {
+  const cache = newCache(8); // two places for users never verified
+  cache.getOrAdd("a", REALM);
+  cache.getOrAdd("b", REALM);
+  const a = new TextEncoder().encode("a");
+  cache.getBytes(a, 0, 1, cache.realmNumber(REALM), cache.newUser());
+  cache.getOrAdd("c", REALM);
+  assert(cache.peek("a", REALM) !== undefined && cache.peek("b", REALM) === undefined);
+});
+
+Deno.test("credential cache: after the first accepted token the copy knows the user's new place, and has served", () => {
+  const cache = newCache(8);
+  const user = cache.install(issued(filled("alice", 1)))!;
+  const before = user.place;
+  assert(cache.commit(user, user.newest!, true, 0));
+  assertEquals([user.verified, user.place], [true, cache.peek("alice", REALM)!.place]);
+  assert(user.place !== before);
+  assert(!cache.commit(user, user.newest!, true, 0));
+  const again = cache.peek("alice", REALM)!;
+  assert(cache.commit(again, again.newest!, true, 0));
+  assertEquals(again.place, user.place);
+});
+
+Deno.test("credential cache: the next credential of a user is announced by place and tag", () => {
+  const cache = newCache(8);
+  const nonce = new Uint8Array(16);
+  const announced = (place: number, tag: number, now = 0) => cache.announced(place, tag, now, nonce);
+  const first = cache.install(issued(filled("alice", 1)))!;
+  const { place, tag } = first;
+  assertEquals([announced(place, tag), announced(-1, tag), announced(place + 1, tag)], [0, 0, 0]);
+  const second = cache.install(issued(filled("alice", 2, { n: 77 })))!;
+  assertEquals([announced(place, tag), toHex(nonce)], [77, hex(2)]);
+  assertEquals([announced(place, second.tag), announced(place, 0), announced(place, tag, 1_000_000)], [
+    0,
+    0,
+    0,
+  ]);
+  const third = cache.install(issued(filled("alice", 3, { n: 65_535 })))!;
+  // The first is gone; the second is the older of the two now.
+  assertEquals([announced(place, tag), announced(place, second.tag), toHex(nonce)], [0, 65_535, hex(3)]);
+  third.newest!.state.index--;
+  assert(cache.commit(third, third.newest!, false, 0));
+  assertEquals(announced(place, second.tag), 0); // A token of it was accepted.
+  cache.remove(third);
+  assertEquals(announced(place, second.tag), 0);
+});

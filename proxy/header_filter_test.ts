@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Patch } from "../mod.ts";
+import { parseAuth, Patch, seededRandom } from "../mod.ts";
 import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
 import { headers, parse, request, response } from "./testing.ts";
 
@@ -96,4 +96,48 @@ Deno.test("header filter: a served realm named twice, or behind another scheme's
     ]),
     [],
   );
+});
+
+/** The rules by objects and texts: whether a line goes. */
+function goes(value: string, digestToo: boolean): boolean {
+  const header = parseAuth(value);
+  const scheme = header.scheme.toUpperCase();
+  if (scheme !== "PC" && !(digestToo && scheme === "DIGEST")) return /,\s*PC\s/i.test(value);
+  const stated = header.params.filter(([name]) => name === "realm");
+  return stated.length === 0 ? header.error !== undefined : stated.some(([, realm]) => REALMS.has(realm));
+}
+
+Deno.test("header filter: generated values go and stay as the rules by objects say", () => {
+  const pieces = [
+    "PC ",
+    "pc\t",
+    "Digest ",
+    "Basic ",
+    'realm="example.com"',
+    "realm=example.com",
+    'REALM="elsewhere"',
+  ];
+  pieces.push(
+    ", ",
+    ",",
+    "PC\u00a0",
+    'realm="ex\\ample.com"',
+    'realm="second.example',
+    "token=00",
+    '"',
+    "=",
+    "x",
+    "p",
+  );
+  pieces.push('nonce="PC , pc ="', ",PC", "C ", "\f", " ", "\u2003PC ", 'realm="\u00e9"', "\u00e9");
+  for (let round = 0; round < 4000; round++) {
+    const random = seededRandom(round);
+    const value = Array.from({ length: 1 + random.below(7) }, () => pieces[random.below(pieces.length)]).join(
+      "",
+    ).trim();
+    if (value === "") continue;
+    const digestToo = random.below(2) === 0;
+    const left = answers([`Proxy-Authorization: ${value}`], digestToo);
+    assertEquals(left.length === 0, goes(value, digestToo), `${round}: ${JSON.stringify(value)}`);
+  }
 });

@@ -11,7 +11,7 @@ export class PcResult {
   reason: string | undefined;
   /** With `ok`. */
   readonly accepted: AcceptedToken = new AcceptedToken();
-  /** Whom a challenge is for: name[0, nameLength), UTF-8, the user name of the answer. -1 when there was no answer. */
+  /** Whom a challenge is for: name[0, nameLength), UTF-8, the user name of the answer. -1 when there was no answer that counts. */
   readonly name: Uint8Array = new Uint8Array(MAX_USERNAME_BYTES);
   nameLength = -1;
   /** N of the live credential that the answer named, where {@linkcode hasNonce}. */
@@ -44,7 +44,7 @@ export class PcResult {
     for (let i = 0; i < NONCE_BYTES; i++) this.nonce[i] = nonce[i];
   }
 
-  /** The user name of the answer as text; undefined when there was no answer. */
+  /** The user name of the answer as text; undefined when there was no answer that counts. */
   get username(): string | undefined {
     return this.nameLength < 0 ? undefined : nameText(this.name, this.nameLength);
   }

@@ -130,8 +130,9 @@ export class PcAnswerView {
     scanner.begin(buffer, start, end);
     if (!scanner.isScheme(SCHEME)) return false;
     this.#clear();
+    let field = -1;
     while (scanner.next()) {
-      const field = fieldAt(buffer, scanner.nameStart, scanner.nameEnd);
+      field = fieldAt(buffer, scanner.nameStart, scanner.nameEnd, field + 1);
       if (field < 0) continue;
       const value = this.#values[field];
       if (value.present) {
@@ -292,8 +293,9 @@ export class PcAnswerView {
   }
 }
 
-/** The number of a parameter's name in any case, or -1. */
-function fieldAt(buffer: Uint8Array, start: number, end: number): number {
+/** The number of a parameter's name in any case, or -1. @param expected is looked at first: senders keep the order of docs/PROTOCOL.md §5 */
+function fieldAt(buffer: Uint8Array, start: number, end: number, expected: number): number {
+  if (expected < NAMES.length && equalsIgnoreCase(buffer, start, end, NAME_BYTES[expected])) return expected;
   const length = end - start;
   for (let i = 0; i < NAME_BYTES.length; i++) {
     const name = NAME_BYTES[i];

@@ -130,9 +130,9 @@ export class SimProxy {
       const verdict = authorize(message, kind, realm, claim, now, result);
       this.verdicts.set(verdict, this.count(verdict) + 1);
       if (verdict === "ok") {
-        const { nonce: bytes, seq } = result.accepted;
-        const nonce = toHex(bytes);
-        const { username = "" } = result;
+        const username = result.username!;
+        const { seq } = result.accepted;
+        const nonce = toHex(result.accepted.nonce);
         const transaction = `${message.topVia()?.branch} ${message.callId} ${message.cseqNumber}`;
         const wrong = this.around.accepted.note({ run, username, nonce, seq, transaction });
         // Thrown here it would end as a 500 of the proxy.
