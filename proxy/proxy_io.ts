@@ -91,8 +91,9 @@ export class RunningProxy {
           port,
           io: values.io,
           moderation: values.io_wait,
-          onDatagram: (buffer, start, end, from) => this.#receive(buffer, start, end, from),
-          onBatchEnd: () => this.#guarded(() => this.#proxy?.flush(now())),
+          onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),
+          onBatchEnd: (now) => this.#guarded(() => this.#proxy?.flush(now)),
+          urgent: () => this.#connection.waiting > 0,
           onError: (error) => log("socket_error", { error: error.message }),
         }),
       );
@@ -181,9 +182,9 @@ export class RunningProxy {
     }
   }
 
-  #receive(buffer: Uint8Array, start: number, end: number, from: Address): void {
+  #receive(buffer: Uint8Array, start: number, end: number, from: Address, now: number): void {
     // A socket that is open before the proxy is there may receive; SIP sends it again.
-    this.#proxy?.receive(buffer, start, end, from, now());
+    this.#proxy?.receive(buffer, start, end, from, now);
   }
 
   #send(buffer: Uint8Array, start: number, end: number, to: Address): boolean {

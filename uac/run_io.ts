@@ -45,9 +45,9 @@ export class Run {
       port,
       io,
       moderation: ioWait,
-      onDatagram: (buffer, start, end, from) => run?.engine.receive(buffer, start, end, from, now()),
-      onBatchEnd: () => {
-        if (run !== undefined) run.#arm();
+      onDatagram: (buffer, start, end, from, now) => run?.engine.receive(buffer, start, end, from, now),
+      onBatchEnd: (now) => {
+        if (run !== undefined) run.#advance(now);
       },
       onError: (error) => onError?.(`socket: ${error.message}`),
     });
@@ -85,6 +85,12 @@ export class Run {
   /** No new calls; the run ends with the last open one. */
   stop(): void {
     this.engine.stop();
+    this.#arm();
+  }
+
+  /** Does what is due, also while the socket keeps the timers waiting. */
+  #advance(now: number): void {
+    if ((this.engine.nextDue() ?? Infinity) <= now) this.engine.advance(now);
     this.#arm();
   }
 

@@ -14,10 +14,12 @@ import {
   DRAIN_MS,
   ERROR_PAUSE_MS,
   ERRORS_IN_A_ROW,
+  MAX_BLOCKED_MS,
   MAX_DATAGRAM,
   OpenProblem,
   reportTo,
   type SendSlot,
+  WORTH_WAITING,
 } from "./datagram.ts";
 import { Errno, errnoName } from "./errno.ts";
 import { parseIpAddress } from "./ip_address.ts";
@@ -29,6 +31,11 @@ import { inNextTurn } from "./turn_io.ts";
 const BATCH = 64;
 /** When the system's send buffer was full, it is tried again after so long, ms. */
 const RETRY_MS = 1;
+/** Timers of Deno come so much later than they should, ms. */
+const TIMER_DELAY_MS = 1;
+
+/** Open sockets of this thread: while there are several, none may block it. */
+let openSockets = 0;
 
 /** A socket over a {@linkcode DatagramSystem}; {@linkcode openBatchedDatagramSocket} makes one over the C library. */
 export class BatchedDatagramSocket implements DatagramSocket {
@@ -40,7 +47,9 @@ export class BatchedDatagramSocket implements DatagramSocket {
   readonly #system: DatagramSystem;
   readonly #moderation: number;
   readonly #peers = new PeerTable(systemRandom.below(2 ** 32));
-  readonly #rate = new ArrivalRate(now());
+  /** The last look at the clock. */
+  #now = now();
+  readonly #rate = new ArrivalRate(this.#now);
 
   /** Received messages; [#next, #filled) are not delivered yet. */
   readonly #received: MessageBatch;
@@ -49,6 +58,8 @@ export class BatchedDatagramSocket implements DatagramSocket {
   /** Whether this drain has delivered anything. */
   #found = false;
   #errors = 0;
+  /** Whether the last wait has blocked the thread. */
+  #blocked = false;
 
   /**
    * Messages to send: [#first, #count) wait. The place behind the last is for those that find the batch full, so
@@ -74,6 +85,7 @@ export class BatchedDatagramSocket implements DatagramSocket {
     this.#moderation = options.moderation ?? DEFAULT_MODERATION_MS;
     this.#received = new MessageBatch(BATCH, options.maxDatagram ?? MAX_DATAGRAM);
     this.local = { host: hostOf(system.sockaddr, 0), port: portOf(system.sockaddr, 0) };
+    openSockets++;
     this.#running = this.#run();
   }
 
@@ -133,22 +145,40 @@ export class BatchedDatagramSocket implements DatagramSocket {
       this.#found = false;
       if (!this.#drain()) await yieldTurn(turns);
       else if (this.#errors >= ERRORS_IN_A_ROW) await sleep(ERROR_PAUSE_MS);
-      else if (this.#found && this.#isBusy()) await sleep(this.#moderation);
+      else if (this.#found && this.#isBusy()) await this.#pause();
       else await this.#system.readable();
     }
+    openSockets--;
     this.#system.close();
   }
 
-  /** Whether another datagram is to be expected while it waits. */
+  /** Whether a wait is worth its delay. */
   #isBusy(): boolean {
-    return this.#rate.perMs * this.#moderation >= 1;
+    return this.#rate.perMs * this.#moderation >= WORTH_WAITING;
+  }
+
+  /**
+   * Waits for more datagrams. Blocking the thread costs least; every second time the event loop does it, and everything
+   * else has its turn.
+   */
+  #pause(): Promise<void> | undefined {
+    this.#blocked = !this.#blocked && this.#mayBlock();
+    if (!this.#blocked) return sleep(this.#moderation - TIMER_DELAY_MS);
+    this.#system.sleep(this.#moderation);
+    return undefined;
+  }
+
+  #mayBlock(): boolean {
+    return openSockets === 1 && this.#moderation <= MAX_BLOCKED_MS && !(this.#options.urgent?.() ?? false);
   }
 
   /** Delivers what is there, as far as the time allows. Returns whether that was all. */
   #drain(): boolean {
-    const until = now() + DRAIN_MS;
+    let until = Infinity;
     for (;;) {
-      if (this.#next === this.#filled && !this.#receive()) return true;
+      if (this.#next < this.#filled) this.#now = now();
+      else if (!this.#receive()) return true;
+      until = Math.min(until, this.#now + DRAIN_MS);
       const inTime = this.#deliver(until);
       if (this.#closed) return true;
       if (!inTime) return false;
@@ -165,7 +195,8 @@ export class BatchedDatagramSocket implements DatagramSocket {
       this.#next = 0;
       this.#filled = count;
       this.#errors = 0;
-      this.#rate.note(count, now());
+      this.#now = now();
+      this.#rate.note(count, this.#now);
       return true;
     }
     if (count < 0 && count !== -Errno.EAGAIN) {
@@ -189,16 +220,19 @@ export class BatchedDatagramSocket implements DatagramSocket {
         const start = batch.offset(i);
         const from = this.#peers.fromSockaddr(batch.words, batch.sockaddr(i));
         try {
-          this.#options.onDatagram(batch.data, start, start + batch.received(i), from);
+          this.#options.onDatagram(batch.data, start, start + batch.received(i), from, this.#now);
         } catch (error) {
           reportTo(this.#options, error);
         }
       }
       batch.reset(i);
-      if (this.#next % DRAIN_CHECK === 0) inTime = now() < until;
+      if (this.#next % DRAIN_CHECK === 0) {
+        this.#now = now();
+        inTime = this.#now < until;
+      }
     }
     try {
-      if (!this.#closed) this.#options.onBatchEnd?.();
+      if (!this.#closed) this.#options.onBatchEnd?.(this.#now);
     } catch (error) {
       reportTo(this.#options, error);
     }

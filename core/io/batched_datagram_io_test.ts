@@ -1,9 +1,11 @@
+import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { BatchedDatagramSocket, batchedIoProblem, openBatchedDatagramSocket } from "./batched_datagram_io.ts";
 import { closeDescriptors, type DatagramSystem } from "./batched_libc_io.ts";
 import type { MessageBatch } from "./batched_messages_io.ts";
-import { type DatagramSocket, OpenProblem } from "./datagram.ts";
+import { type DatagramOptions, type DatagramSocket, OpenProblem } from "./datagram.ts";
 import { datagramContract } from "./datagram_contract.ts";
+import { now } from "./clock_io.ts";
 import { Errno } from "./errno.ts";
 import { parseIpAddress } from "./ip_address.ts";
 import { toSockaddr } from "./sockaddr.ts";
@@ -22,6 +24,9 @@ class FakeSystem implements DatagramSystem {
   readonly descriptors = [];
   receiveAnswer = -Errno.EAGAIN;
   receives = 0;
+  /** Waits that have blocked the thread. */
+  sleeps = 0;
+  onSleep = () => {};
   closed = 0;
   #wake = () => {};
 
@@ -36,9 +41,19 @@ class FakeSystem implements DatagramSystem {
     return answer;
   }
 
-  async readable(): Promise<void> {
-    // An error of the socket makes it readable.
-    if (this.receiveAnswer === -Errno.EAGAIN) await new Promise<void>((resolve) => this.#wake = resolve);
+  readable(): Promise<void> {
+    return new Promise((resolve) => {
+      // An error of the socket makes it readable.
+      if (this.receiveAnswer !== -Errno.EAGAIN) setImmediate(resolve);
+      else this.#wake = resolve;
+    });
+  }
+
+  sleep(ms: number): void {
+    this.sleeps++;
+    this.onSleep();
+    const until = now() + ms;
+    while (now() < until);
   }
 
   wake(): void {
@@ -55,6 +70,7 @@ const PEER = { host: "192.0.2.2", port: 5060 };
 /** Runs `body` with a socket over a fake system. */
 async function withFake(
   body: (system: FakeSystem, socket: BatchedDatagramSocket, errors: string[]) => void | Promise<void>,
+  options: Partial<DatagramOptions> = {},
 ) {
   const system = new FakeSystem();
   const errors: string[] = [];
@@ -62,9 +78,13 @@ async function withFake(
     ...PEER,
     onDatagram() {},
     onError: ({ message }) => errors.push(message),
+    ...options,
   });
-  await body(system, socket, errors);
-  await socket.close();
+  try {
+    await body(system, socket, errors);
+  } finally {
+    await socket.close();
+  }
   assertEquals(system.closed, 1);
 }
 
@@ -134,6 +154,101 @@ Deno.test({
       assertEquals(system.sent, [1, 2]);
     });
   },
+});
+
+/** Long enough for the rate to be known, ms. */
+const A_WHILE = 60;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Lets many datagrams come until `enough` holds. */
+async function letCome(system: FakeSystem, enough: () => boolean): Promise<void> {
+  system.receiveAnswer = 10;
+  system.wake();
+  while (!enough()) await turn();
+}
+
+Deno.test({
+  name: "under load waits block the thread, but never two in a row without a turn of the event loop",
+  ignore,
+  fn: () =>
+    withFake(async (system) => {
+      let inARow = 0;
+      let most = 0;
+      system.onSleep = () => most = Math.max(most, ++inARow);
+      const timer = setInterval(() => inARow = 0, 1);
+      await letCome(system, () => system.sleeps >= 20);
+      clearInterval(timer);
+      assert(most <= 2, `${most} in a row`);
+    }),
+});
+
+for (
+  const [why, options] of Object.entries({
+    "its owner waits for something": { urgent: () => true },
+    "the wait would be long": { moderation: 5 },
+    "it is not to wait at all": { moderation: 0 },
+  })
+) {
+  Deno.test({
+    name: `no wait blocks the thread when ${why}`,
+    ignore,
+    fn: () =>
+      withFake(async (system) => {
+        await letCome(system, () => system.receives > 0);
+        await pause(A_WHILE);
+        assertEquals(system.sleeps, 0);
+      }, options),
+  });
+}
+
+Deno.test({
+  name: "no wait blocks the thread while it has another open socket",
+  ignore,
+  fn: () =>
+    withFake(async (system) => {
+      await withFake(async () => {
+        await letCome(system, () => system.receives > 0);
+        await pause(A_WHILE);
+        assertEquals(system.sleeps, 0);
+      });
+      await letCome(system, () => system.sleeps > 0);
+    }),
+});
+
+Deno.test({
+  name: "datagrams that come one by one are not waited for",
+  ignore,
+  fn: () => {
+    let system: FakeSystem | undefined;
+    let got = 0;
+    const onDatagram = () => {
+      got++;
+      system!.receiveAnswer = -Errno.EAGAIN;
+    };
+    return withFake(async (fake) => {
+      system = fake;
+      for (let i = 1; i <= 10; i++) {
+        fake.receiveAnswer = 1;
+        fake.wake();
+        while (got < i) await turn();
+        await pause(20);
+      }
+      assertEquals([got, fake.sleeps], [10, 0]);
+    }, { onDatagram });
+  },
+});
+
+Deno.test({
+  name: "a socket whose wait blocks is closed as soon as the event loop has its turn",
+  ignore,
+  fn: () =>
+    withFake(async (system, socket) => {
+      await letCome(system, () => system.sleeps >= 3);
+      await socket.close();
+      const { receives } = system;
+      await turn();
+      assertEquals(system.receives, receives);
+    }),
 });
 
 Deno.test({

@@ -37,6 +37,7 @@ const SYMBOLS = {
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  usleep: { parameters: ["u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
 } as const;
 
@@ -96,6 +97,8 @@ export interface DatagramSystem {
   readable(): Promise<void>;
   /** Ends the waiting. */
   wake(): void;
+  /** Blocks the thread for so long, ms, or until a signal. */
+  sleep(ms: number): void;
   /** Gives everything back; not while {@linkcode readable} is outstanding. */
   close(): void;
 }
@@ -181,6 +184,10 @@ export class LibcSocket implements DatagramSystem {
 
   wake(): void {
     this.#libc.symbols.write(this.#wakeup, bytesOf(Uint32Array.of(1, 0)), 8n);
+  }
+
+  sleep(ms: number): void {
+    this.#libc.symbols.usleep(1000 * ms);
   }
 
   close(): void {

@@ -11,7 +11,11 @@ export const DRAIN_CHECK = 8;
 export const ERRORS_IN_A_ROW = 8;
 export const ERROR_PAUSE_MS = 10;
 /** Longest wait for more datagrams by default, ms. */
-export const DEFAULT_MODERATION_MS = 1;
+export const DEFAULT_MODERATION_MS = 2;
+/** It waits when so many datagrams are to be expected meanwhile. */
+export const WORTH_WAITING = 2;
+/** A wait that is longer leaves the thread to others, ms. */
+export const MAX_BLOCKED_MS = 2;
 
 /** Why a socket could not be opened, in words that both sockets use. */
 export const OpenProblem = {
@@ -88,7 +92,10 @@ export interface DatagramOptions {
   readonly reusePort?: boolean;
   /**
    * Under load a batched socket waits this long, in milliseconds, for more datagrams before it looks again: fewer
-   * awakenings for a delay. 0: never. It does not wait while hardly one datagram would come meanwhile. Default 1.
+   * awakenings for a delay. 0: never. It does not wait while hardly two datagrams would come meanwhile. Default 2.
+   *
+   * Every second wait of up to 2 ms blocks the thread, if the socket is the thread's only one: timers and other I/O
+   * are that much later at most. See {@linkcode urgent}.
    */
   readonly moderation?: number;
   /** Longest datagram that is received, bytes. Default 65,535. */
@@ -96,10 +103,14 @@ export interface DatagramOptions {
   /**
    * A datagram: buffer[start, end), valid only during the call. The same host and port come as the same `Address`
    * object (while no more than some thousand others are about).
+   *
+   * @param now the time in milliseconds, as `now()` told it not long ago: datagrams that were there together share it
    */
-  onDatagram(buffer: Uint8Array, start: number, end: number, from: Address): void;
-  /** After the last of the datagrams that were there together, before the replies to them leave. */
-  onBatchEnd?(): void;
+  onDatagram(buffer: Uint8Array, start: number, end: number, from: Address, now: number): void;
+  /** After the last of the datagrams that were there together, before the replies to them leave; `now` as there. */
+  onBatchEnd?(now: number): void;
+  /** Whether something is awaited that only the event loop brings, such as an answer over TCP: no wait blocks then. */
+  urgent?(): boolean;
   /** An error of the socket, or one thrown by `onDatagram`. The socket goes on. */
   onError(error: Error): void;
 }

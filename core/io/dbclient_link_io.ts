@@ -83,6 +83,11 @@ export class DbclientConnection {
     return this.#session?.link.open ?? false;
   }
 
+  /** Requests without an answer yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** The last revocation serial seen. */
   get serial(): number {
     return this.#serial;

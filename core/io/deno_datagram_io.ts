@@ -14,6 +14,7 @@ import {
   reportTo,
   type SendSlot,
 } from "./datagram.ts";
+import { now } from "./clock_io.ts";
 import { inNextTurn } from "./turn_io.ts";
 
 /** Datagrams that may wait to be sent. */
@@ -127,7 +128,7 @@ class DenoDatagramSocket implements DatagramSocket {
     let turns = 0;
     let received = 0;
     let errors = 0;
-    let since = performance.now();
+    let since = now();
     while (!this.#closed) {
       try {
         const [bytes, from] = await this.#socket.receive(buffer);
@@ -136,8 +137,9 @@ class DenoDatagramSocket implements DatagramSocket {
         if (bytes.length > maxDatagram) this.truncated++;
         else {
           const { hostname, port } = from as Deno.NetAddr;
-          this.#options.onDatagram(buffer, 0, bytes.length, this.#addresses.get(hostname, port));
-          this.#options.onBatchEnd?.();
+          const time = now();
+          this.#options.onDatagram(buffer, 0, bytes.length, this.#addresses.get(hostname, port), time);
+          this.#options.onBatchEnd?.(time);
         }
       } catch (error) {
         if (this.#closed) break;
@@ -145,9 +147,9 @@ class DenoDatagramSocket implements DatagramSocket {
         // An error that comes at every call must not eat the processor.
         if (++errors >= ERRORS_IN_A_ROW) await new Promise((resolve) => setTimeout(resolve, ERROR_PAUSE_MS));
       }
-      if (++received % DRAIN_CHECK !== 0 || performance.now() - since < DRAIN_MS) continue;
+      if (++received % DRAIN_CHECK !== 0 || now() - since < DRAIN_MS) continue;
       await new Promise<void>((resolve) => inNextTurn(resolve, ++turns));
-      since = performance.now();
+      since = now();
     }
   }
 }
