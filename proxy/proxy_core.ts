@@ -98,7 +98,7 @@ export class ProxyCore implements TransactionUser {
     this.#now = environment.now;
     this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
-    this.names = new LocalNames(options.listen, options.advertise, options.realms);
+    this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#branchPrefix = `z9hG4bK${toHex(environment.random.bytes(6))}`;
     this.layer = new TransactionLayer(
       {
@@ -350,7 +350,6 @@ export class ProxyCore implements TransactionUser {
     now: number,
   ): void {
     const patch = this.#patch.begin(message);
-    const self = this.names.facing(target);
     removeAnswers(patch, this.realms, how.consumeDigest);
     if (how.ownRoute) popRoute(patch);
     if (decrementMaxForwards(patch) < 0) {
@@ -358,10 +357,13 @@ export class ProxyCore implements TransactionUser {
       return;
     }
     if (how.recordRoute) {
-      pushRecordRoute(patch, `<sip:${self};lr;did=${this.dialogTags.tag(message.callId)}>`);
+      pushRecordRoute(
+        patch,
+        `<sip:${this.names.facing(target)};lr;did=${this.dialogTags.tag(message.callId)}>`,
+      );
     }
     addReceivedRport(patch, from);
-    pushVia(patch, `SIP/2.0/UDP ${self};branch=${this.#newBranch()}`);
+    pushVia(patch, `SIP/2.0/UDP ${this.names.viaFacing(target)};branch=${this.#newBranch()}`);
     if (patch.length > MAX_MESSAGE) {
       if (context !== undefined) this.reply(message, context, 513, undefined, [], now);
       return;
