@@ -197,6 +197,11 @@ export class RunningProxy implements ProgramProxy {
     return this.#connection.serial;
   }
 
+  /** Number of this thread in the credential cache. */
+  get cacheThread(): number {
+    return this.#proxy.cache.thread;
+  }
+
   get #allSockets(): DatagramSocket[] {
     return [...new Set([...this.#sockets, ...this.#outward])];
   }

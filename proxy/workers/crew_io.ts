@@ -1,6 +1,7 @@
 /** The workers of `proxy --workers N`, as the main thread sees them: started, watched, replaced, ended. */
 import { closeDescriptors, firstLine, now } from "../../mod.ts";
 import { CountsOfWorkers } from "./counts.ts";
+import type { CredentialCache } from "../credential_cache.ts";
 import type { Counts, FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 import { Restarts } from "./restarts.ts";
 
@@ -22,6 +23,8 @@ export interface Thread {
 /** What a crew is made of. */
 export interface CrewOptions {
   readonly workers: number;
+  /** The cache that they share. */
+  readonly cache: Pick<CredentialCache, "abandonFetches">;
   /** Starts a thread for a place: 0, 1, … */
   readonly newThread: (place: number) => Thread;
   /** What it is told. @param serial the last revocation serial that the place's worker before it knew */
@@ -37,6 +40,7 @@ interface Place {
   readonly restarts: Restarts;
   thread: Thread | undefined;
   descriptors: readonly number[];
+  cacheThread: number | undefined;
   /** Since when it serves, ms; undefined while it starts. */
   servingSince: number | undefined;
   connected: boolean;
@@ -67,6 +71,7 @@ export class Crew {
       restarts: new Restarts(),
       thread: undefined,
       descriptors: [],
+      cacheThread: undefined,
       servingSince: undefined,
       connected: false,
       heardAt: now(),
@@ -149,6 +154,7 @@ export class Crew {
       case "serving":
         place.servingSince = now();
         place.descriptors = message.descriptors;
+        place.cacheThread = message.cacheThread;
         if (this.#begun) this.#log("worker_replaced", place, {});
         if (this.#places.every(({ servingSince }) => servingSince !== undefined)) this.#served.resolve();
         break;
@@ -184,6 +190,8 @@ export class Crew {
     if (this.#ending) return this.#lookForEnd();
     if (!this.#begun) return this.#served.reject(new Error(reason));
     this.#counts.replace(place.number);
+    if (place.cacheThread !== undefined) this.#options.cache.abandonFetches(place.cacheThread);
+    place.cacheThread = undefined;
     const pause = place.restarts.next(servedMs);
     this.#log("worker_crashed", place, { reason, replaced_in_ms: pause });
     place.restart = setTimeout(() => this.#start(place), pause);

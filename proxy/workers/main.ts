@@ -42,7 +42,8 @@ async function start({ values, settings, keys, shared, clockOrigin }: WorkerStar
     scope.postMessage({ kind: "log", event, fields });
   const running = await RunningProxy.start({ values, settings, hashes, keys, route, shared, log });
   proxy = running;
-  scope.postMessage({ kind: "serving", descriptors: running.descriptors });
+  const { descriptors, cacheThread } = running;
+  scope.postMessage({ kind: "serving", descriptors, cacheThread });
   const report = () =>
     scope.postMessage({ kind: "report", counts: running.statistics(), serial: running.serial });
   report();

@@ -31,6 +31,8 @@ export type FromWorker =
     readonly kind: "serving";
     /** What it has open in the system that does not close with it. */
     readonly descriptors: readonly number[];
+    /** Its number in the credential cache. */
+    readonly cacheThread: number;
   }
   /** It could not begin: one line. */
   | { readonly kind: "failed"; readonly reason: string }

@@ -65,6 +65,7 @@ export class WorkerProxy implements ProgramProxy {
       }
       const crew = await Crew.start({
         workers: values.workers,
+        cache,
         newThread: (place) =>
           new Worker(new URL("./main.ts", import.meta.url).href, {
             type: "module",
