@@ -41,6 +41,8 @@ const LONGEST_DIGEST = 32;
 
 /** Bounded, two-part store of {@linkcode CachedUser}; one object per thread, all on the same memory. */
 export class CredentialCache {
+  /** Number of this thread among those that use the memory, 1, 2, … */
+  readonly thread: number;
   readonly #memory: CacheMemory;
   readonly #names: Names;
   readonly #table: UserTable;
@@ -52,13 +54,13 @@ export class CredentialCache {
   private constructor(memory: CacheMemory, hashes: HashBackend, options: CacheOptions) {
     this.#memory = memory;
     this.#hashes = hashesByNumber(hashes);
-    const thread = 1 + (Atomics.add(memory.header, Header.OWNERS, 1) >>> 0) % MAX_OWNER;
-    const lock = new WordLock(thread);
+    this.thread = 1 + (Atomics.add(memory.header, Header.OWNERS, 1) >>> 0) % MAX_OWNER;
+    const lock = new WordLock(this.thread);
     this.#names = new Names(memory);
     this.#table = new UserTable(memory, this.#names, lock);
     this.#pool = new WindowPool(memory, lock, options.reorderMs ?? DEFAULT_VERIFIER_POLICY.reorderMs);
     this.#due = new DueUsers(memory, this.#table);
-    this.#records = new UserRecords(memory, thread);
+    this.#records = new UserRecords(memory, this.thread);
   }
 
   /**
@@ -279,6 +281,22 @@ export class CredentialCache {
     if (place === NO_USER) return;
     this.#records.endFetch(place, before);
     this.#table.close(place);
+  }
+
+  /**
+   * Takes off all marks of a thread that is gone: nobody has to wait for its questions. All users are gone through.
+   *
+   * @param thread its {@linkcode CredentialCache.thread}
+   */
+  abandonFetches(thread: number): void {
+    const { unverifiedMax } = this.#memory;
+    for (const part of [0, 1] as const) {
+      for (let place = part * unverifiedMax; place < this.#table.end(part); place++) {
+        if (this.#records.fetcherOf(place) !== thread || !this.#table.openAt(place)) continue;
+        this.#records.endFetch(place, undefined, thread);
+        this.#table.close(place);
+      }
+    }
   }
 
   /** Forgets a user. */

@@ -410,3 +410,19 @@ Deno.test("credential cache: the next credential of a user is announced by place
   cache.remove(third);
   assertEquals(announced(place, second.tag), 0);
 });
+
+Deno.test("cache: the questions of a thread that is gone are waited for no more", () => {
+  const cache = newCache(16);
+  const other = CredentialCache.attach(cache.buffer, backend);
+  for (const name of ["alice", "bob", "carol"]) cache.getOrAdd(name, REALM);
+  cache.install(issued(filled("dave", 1)));
+  const dave = cache.get("dave", REALM)!;
+  assert(cache.commit(dave, dave.newest!, true, 0));
+  for (const name of ["alice", "dave"]) assert(other.beginFetch(name, REALM, 5));
+  assert(cache.beginFetch("bob", REALM, 5));
+  assertEquals(["alice", "dave"].map((name) => cache.beginFetch(name, REALM, 6)), [false, false]);
+  cache.abandonFetches(other.thread);
+  const fetchers = ["alice", "bob", "carol", "dave"].map((name) => cache.peek(name, REALM)!.fetcher);
+  assertEquals(fetchers, [0, cache.thread, 0, 0]);
+  assertEquals(["alice", "dave"].map((name) => cache.beginFetch(name, REALM, 6)), [true, true]);
+});

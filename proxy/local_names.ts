@@ -21,39 +21,65 @@ interface Realm {
   readonly bytes: Uint8Array;
 }
 
+/** Where responses reach a worker: see docs/decisions/workers.md. */
+export interface ReplyAddresses {
+  /** This worker's: one for each address listened on, in the same order. */
+  readonly own: readonly Address[];
+  /** Those of all workers. */
+  readonly all: readonly Address[];
+}
+
+/** An address as others see it. */
+interface Face {
+  readonly ipv6: boolean;
+  readonly text: string;
+}
+
 /** Answers whether a URI means this proxy. */
 export class LocalNames {
   readonly #own: OwnHost[] = [];
   readonly #realms: readonly Realm[];
-  readonly #faces: { readonly ipv6: boolean; readonly text: string }[];
-  readonly #oneFace: boolean;
+  readonly #faces: readonly Face[];
+  readonly #viaFaces: readonly Face[];
 
   /**
    * @param listen addresses listened on
    * @param advertise the address that others see, when it is another
    * @param realms served domains
+   * @param reply where responses come in, when it is elsewhere
    */
-  constructor(listen: readonly Address[], advertise: Address | undefined, realms: readonly string[]) {
-    for (const address of [...listen, ...(advertise === undefined ? [] : [advertise])]) {
-      const host = address.host.toLowerCase();
-      let own = this.#own.find((known) => known.host === host);
-      if (own === undefined) this.#own.push(own = { host, bytes: encodeText(host), ports: new Set() });
-      own.ports.add(address.port);
+  constructor(
+    listen: readonly Address[],
+    advertise: Address | undefined,
+    realms: readonly string[],
+    reply?: ReplyAddresses,
+  ) {
+    const replies = reply?.all ?? [];
+    for (const address of [...listen, ...replies]) this.#addOwn(address);
+    // Behind an address translation the ports of the workers are seen under the advertised host.
+    if (advertise !== undefined) {
+      for (const { port } of [advertise, ...replies]) this.#addOwn({ host: advertise.host, port });
     }
     this.#realms = realms.map((realm) => ({ realm, bytes: encodeText(realm.toLowerCase()) }));
-    const faces = advertise === undefined ? listen : [advertise];
-    this.#faces = faces.map((address) => ({
-      ipv6: address.host.includes(":"),
-      text: formatAddress(address),
-    }));
-    this.#oneFace = this.#faces.length === 1;
+    this.#faces = (advertise === undefined ? listen : [advertise]).map(faceOf);
+    this.#viaFaces = reply === undefined ? this.#faces : viaAddresses(reply.own, advertise).map(faceOf);
   }
 
-  /** `host:port` for Via and Record-Route towards a target: that of the same address family. */
+  #addOwn(address: Address): void {
+    const host = address.host.toLowerCase();
+    let own = this.#own.find((known) => known.host === host);
+    if (own === undefined) this.#own.push(own = { host, bytes: encodeText(host), ports: new Set() });
+    own.ports.add(address.port);
+  }
+
+  /** `host:port` for Record-Route towards a target: that of the same address family. Any worker is reached there. */
   facing(target: Address): string {
-    if (this.#oneFace) return this.#faces[0].text;
-    const ipv6 = target.host.includes(":");
-    return (this.#faces.find((face) => face.ipv6 === ipv6) ?? this.#faces[0]).text;
+    return facingOf(this.#faces, target);
+  }
+
+  /** `host:port` for Via towards a target: where this worker is reached. */
+  viaFacing(target: Address): string {
+    return facingOf(this.#viaFaces, target);
   }
 
   /** Whether host and port are an address of this proxy. */
@@ -104,4 +130,22 @@ export class LocalNames {
     }
     return undefined;
   }
+}
+
+function faceOf(address: Address): Face {
+  return { ipv6: address.host.includes(":"), text: formatAddress(address) };
+}
+
+function facingOf(faces: readonly Face[], target: Address): string {
+  if (faces.length === 1) return faces[0].text;
+  const ipv6 = target.host.includes(":");
+  return (faces.find((face) => face.ipv6 === ipv6) ?? faces[0]).text;
+}
+
+/** With an advertised host that has the port of the same address family, or of the first when it is a name. */
+function viaAddresses(own: readonly Address[], advertise: Address | undefined): readonly Address[] {
+  if (advertise === undefined) return own;
+  const ipv6 = advertise.host.includes(":");
+  const { port } = own.find(({ host }) => host.includes(":") === ipv6) ?? own[0];
+  return [{ host: advertise.host, port }];
 }

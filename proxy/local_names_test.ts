@@ -76,3 +76,33 @@ Deno.test("local names: Via and Record-Route show the address of the target's fa
   assertEquals(advertised.facing({ host: "203.0.113.1", port: 1 }), "203.0.113.7:5062");
   assertEquals(own(advertised, "sip:203.0.113.7:5062"), true);
 });
+
+Deno.test("local names: a worker shows its reply port in Via alone, and knows those of all workers as own", () => {
+  const at = (host: string, port: number) => ({ host, port });
+  const reply = {
+    own: [at(V4.host, 7001), at(V6.host, 7002)],
+    all: [7001, 7002, 7003, 7004].map((port) => at(port % 2 === 1 ? V4.host : V6.host, port)),
+  };
+  const names = new LocalNames([V4, V6], undefined, ["example.com"], reply);
+  const [towards4, towards6] = [at("203.0.113.1", 1), at("2001:db8::9", 1)];
+  assertEquals([names.facing(towards4), names.viaFacing(towards4)], ["192.0.2.1:5060", "192.0.2.1:7001"]);
+  assertEquals([names.facing(towards6), names.viaFacing(towards6)], [
+    "[2001:db8::1]:5070",
+    "[2001:db8::1]:7002",
+  ]);
+  assertEquals([own(names, "sip:192.0.2.1:7003;lr"), own(names, "sip:[2001:db8::1]:7004")], [true, true]);
+  assertEquals([own(names, "sip:192.0.2.1:7004"), own(names, "sip:192.0.2.1:7005")], [false, false]);
+
+  const hidden = new LocalNames([at("0.0.0.0", 5060)], at("proxy.example.com", 5062), [], {
+    own: [at("0.0.0.0", 7001)],
+    all: [at("0.0.0.0", 7001), at("0.0.0.0", 7002)],
+  });
+  assertEquals(hidden.facing(towards4), "proxy.example.com:5062");
+  assertEquals(hidden.viaFacing(towards4), "proxy.example.com:7001");
+  assertEquals([own(hidden, "sip:proxy.example.com:7002"), own(hidden, "sip:proxy.example.com:5062")], [
+    true,
+    true,
+  ]);
+  const both = new LocalNames([V4, V6], at("2001:db8::99", 5060), [], reply);
+  assertEquals(both.viaFacing(towards4), "[2001:db8::99]:7002");
+});

@@ -8,11 +8,13 @@ import {
   parseLinkKey,
   UsageError,
 } from "../mod.ts";
+import { Fatal } from "./fatal.ts";
 import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
-import { RunningProxy } from "./proxy_io.ts";
-import type { RouteFunction } from "./route.ts";
+import { type ProgramProxy, RunningProxy } from "./proxy_io.ts";
+import { loadRoute, readText } from "./route_io.ts";
 import { readSettings } from "./settings.ts";
 import { readWarmup, type Warmup } from "./warmup_io.ts";
+import { type WorkerOptions, WorkerProxy } from "./workers/worker_proxy_io.ts";
 
 const USAGE = `usage: deno task proxy [flags]
 
@@ -25,9 +27,6 @@ const CONNECT_WAIT_MS = 1000;
 /** How often the statistics file is written, ms. */
 const STATS_MS = 1000;
 
-/** An error that ends the program with one line on standard error. */
-class Fatal extends Error {}
-
 function say(line: string): void {
   console.error(`proxy: ${line}`);
 }
@@ -35,18 +34,6 @@ function say(line: string): void {
 function log(event: string, fields: Readonly<Record<string, string | number>>): void {
   const texts = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   say([event, ...texts].join(" "));
-}
-
-/** A file's text, or a Fatal that says why not. */
-function readText(path: string, what: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound
-      ? "no such file"
-      : (error as Error).message.split("\n")[0];
-    throw new Fatal(`${what} ${path}: ${reason}`);
-  }
 }
 
 function readValues(): ProxyValues | undefined {
@@ -83,26 +70,23 @@ function readKeys(values: ProxyValues): Uint8Array[] {
 async function loadWarmup(values: ProxyValues, keys: readonly Uint8Array[]): Promise<Warmup | undefined> {
   if (!values.cache_warmup) return undefined;
   if (keys.length === 0) throw new UsageError("--cache_warmup needs a key: --key_file or PROXYCHAIN_KEY");
-  try {
-    return await readWarmup(values, keys);
-  } catch (error) {
-    throw new Fatal((error as Error).message);
-  }
+  return await readWarmup(values, keys).catch((error) => {
+    throw Fatal.of(error);
+  });
 }
 
-/** Loads the module of `--route`. */
-async function loadRoute(path: string): Promise<RouteFunction> {
-  readText(path, "--route");
-  let module: { default?: unknown };
+/** Starts the proxy, in this thread or in workers. */
+async function start(options: WorkerOptions): Promise<ProgramProxy> {
+  const { workers, route } = options.values;
   try {
-    module = await import(new URL(path, `file://${Deno.cwd()}/`).href);
+    if (workers > 1) return await WorkerProxy.start(options);
+    return await RunningProxy.start({
+      ...options,
+      route: route === undefined ? undefined : await loadRoute(route),
+    });
   } catch (error) {
-    throw new Fatal(`--route ${path}: ${(error as Error).message.split("\n")[0]}`);
+    throw Fatal.of(error);
   }
-  if (typeof module.default !== "function") {
-    throw new Fatal(`--route ${path}: its default export is not a function (request, proxy) => …`);
-  }
-  return module.default as RouteFunction;
 }
 
 function writeStatistics(path: string, statistics: Record<string, number>): void {
@@ -116,12 +100,8 @@ async function run(values: ProxyValues): Promise<void> {
   const keys = readKeys(values);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
-  const route = values.route === undefined ? undefined : await loadRoute(values.route);
   const warmup = await loadWarmup(values, keys);
-  const proxy = await RunningProxy.start({ values, settings, hashes, keys, route, warmup, log })
-    .catch((error) => {
-      throw new Fatal((error as Error).message.split("\n")[0]);
-    });
+  const proxy = await start({ values, settings, hashes, keys, warmup, log });
   if (warmup !== undefined) {
     const { path, count, serial, age } = warmup;
     say(
@@ -156,12 +136,14 @@ async function run(values: ProxyValues): Promise<void> {
   const dbclient = formatAddress({ host: values.dbclient_addr, port: values.dbclient_port });
   say(
     `ready on ${listening}, realm ${values.realm.join(", ") || "none"}, auth ${settings.auth}, ` +
-      `dbclient ${dbclient}, ${hashes.name}, ${proxy.io} I/O`,
+      `dbclient ${dbclient}, ${hashes.name}, ${proxy.io} I/O${
+        values.workers === 1 ? "" : `, ${values.workers} workers`
+      }`,
   );
   await end;
   clearInterval(statsTimer);
-  writeStats();
   await proxy.close();
+  writeStats();
   Deno.exit(0);
 }
 

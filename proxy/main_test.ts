@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PROXY_FLAGS } from "./options.ts";
 import { freeTcpPort, inTempDir, type Outcome, run, Running, TestSocket, until } from "./test_process.ts";
-import { ackOf, firstLine, header, headers, PcCaller, request, statusOf } from "./testing.ts";
+import { busy, Phone, withSubscribers } from "./test_phone.ts";
+import { firstLine, header, headers, request, statusOf } from "./testing.ts";
 
 const LISTEN = ["--listen", "udp:127.0.0.1:0"];
 const USUAL = [...LISTEN, "--realm", "example.com", "--dbclient_port", "1"];
@@ -153,59 +154,6 @@ Deno.test("proxy program: the statistics file has the counters at the end", () =
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["stats.json"]);
   }));
 
-/** A phone on the wire: sends, and follows the transaction rules as far as these tests need. */
-class Phone {
-  readonly socket = new TestSocket();
-  readonly caller: PcCaller;
-  #branch = 0;
-
-  constructor(readonly proxyPort: number, name = "alice", password = "secret") {
-    this.caller = new PcCaller(name, password);
-  }
-
-  #parts(extra: Record<string, unknown> = {}) {
-    return {
-      via: `SIP/2.0/UDP 127.0.0.1:${this.socket.port};rport;branch=z9hG4bKp${this.socket.port}x${++this
-        .#branch}`,
-      ...extra,
-    };
-  }
-
-  async ask(text: string): Promise<string> {
-    await this.socket.send(text, this.proxyPort);
-    const answer = await this.socket.nextButTrying("answer");
-    if (text.startsWith("INVITE") && statusOf(answer) >= 300) {
-      await this.socket.send(ackOf(text, answer), this.proxyPort);
-    }
-    return answer;
-  }
-
-  plain(method: string, extra: Record<string, unknown> = {}): Promise<string> {
-    return this.ask(request(method, this.#parts(extra)));
-  }
-
-  async authenticated(method: string, extra: Record<string, unknown> = {}): Promise<string> {
-    const first = await this.ask(this.caller.request(method, this.#parts(extra)));
-    if (statusOf(first) !== 407) return first;
-    return await this.ask(this.caller.again(first, method, this.#parts(extra)));
-  }
-}
-
-/** A subscriber database with alice in it. */
-async function withSubscribers(dir: string): Promise<string> {
-  await Deno.writeTextFile(`${dir}/users.csv`, "username,domain,password\nalice,example.com,secret\n");
-  const { code, err } = await run(
-    "dbclient",
-    "users",
-    "import",
-    "--db",
-    `sqlite:${dir}/users.db`,
-    `${dir}/users.csv`,
-  );
-  assertEquals(code, 0, err);
-  return `sqlite:${dir}/users.db`;
-}
-
 Deno.test("proxy program: starts without DBclient, says 503, and serves when it is there; goes on when it is gone again", () =>
   inTempDir(async (dir) => {
     const db = await withSubscribers(dir);
@@ -256,12 +204,6 @@ Deno.test("proxy program: starts without DBclient, says 503, and serves when it 
       for (const secret of ["secret", "token", "Proxy-Authorization"]) assert(!err.includes(secret), err);
     }
   }));
-
-function busy(invite: string): string {
-  const lines = invite.split("\r\n").filter((line) => /^(Via|Record-Route|From|Call-ID|CSeq):/i.test(line));
-  return ["SIP/2.0 486 Busy Here", ...lines, `To: ${header(invite, "To")};tag=b`, "Content-Length: 0", "", ""]
-    .join("\r\n");
-}
 
 Deno.test("proxy program: the example route asks for INVITE and BYE, and refuses all else", () =>
   inTempDir(async (dir) => {

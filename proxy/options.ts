@@ -19,6 +19,22 @@ export const PROXY_FLAGS = {
     value: "ADDRESS:PORT",
     help: "Address in Via and Record-Route; needed when a wildcard address is listened on",
   },
+  workers: {
+    type: "integer",
+    default: 1,
+    min: 1,
+    max: 256,
+    unit: "threads",
+    help: "Threads that serve, for as many processor cores (Linux); they share port and credentials",
+  },
+  reply_port: {
+    type: "integer",
+    default: 0,
+    min: 0,
+    max: 65535,
+    help:
+      "With several workers: worker k gets its responses at this port + k - 1 (in Via); 0: at any free port",
+  },
   realm: {
     type: "list",
     value: "REALM",
@@ -193,14 +209,14 @@ export const PROXY_FLAGS = {
     default: 50_000,
     min: 1,
     unit: "per second",
-    help: "Cache misses that may become questions to DBclient, in total",
+    help: "Cache misses that may become questions to DBclient, in total; shared out among workers",
   },
   miss_limit_per_source: {
     type: "integer",
     default: 20_000,
     min: 1,
     unit: "per second",
-    help: "The same, per source address",
+    help: "The same, per source address (and worker)",
   },
   max_transactions: {
     type: "integer",
@@ -208,7 +224,7 @@ export const PROXY_FLAGS = {
     min: 16,
     max: 10_000_000,
     unit: "transactions",
-    help: "Transactions at one time; above it new requests get 503",
+    help: "Transactions at one time, shared out among workers; above it new requests get 503",
   },
   fr_inv_timer: {
     type: "integer",

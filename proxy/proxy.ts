@@ -1,16 +1,14 @@
 /** Puts the parts of a proxy together: sans-I/O, for the program and for simulations alike. */
 import {
   type Address,
-  type ChainAlgorithm,
   DEFAULT_VERIFIER_POLICY,
   type HashBackend,
   type Identity,
-  OPAQUE_BYTES,
-  toHex,
   type WarmupRecord,
 } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
-import { CredentialSource } from "./credential_source.ts";
+import type { CredentialSource } from "./credential_source.ts";
+import { cacheOptions, newCache, newOpaque, newSource, preload } from "./shared_parts.ts";
 import { defaultRoute } from "./default_route.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import { DigestAuthenticator, type VerifyService } from "./digest_authenticator.ts";
@@ -45,21 +43,14 @@ export class Proxy {
     route?: RouteFunction,
   ) {
     const { random } = environment;
-    const { aliases } = settings;
-    const algorithm: ChainAlgorithm = values.algorithm;
-    const cacheOptions = { digestBytes: hashes.get(algorithm).size, reorderMs: values.reorder_ms };
+    const { aliases, listen, advertise, reply } = settings;
     this.cache = environment.cache === undefined
-      ? CredentialCache.create(values.max_users, hashes, random, cacheOptions)
-      : CredentialCache.attach(environment.cache, hashes, cacheOptions);
-    this.source = new CredentialSource(this.cache, service, {
-      algorithm,
-      prefetching: values.prefetching,
-      prefetchDelayMs: values.prefetch_delay * 1000,
-      lowWater: values.low_water,
-    });
+      ? newCache(values, hashes, random)
+      : CredentialCache.attach(environment.cache, hashes, cacheOptions(values, hashes));
+    this.source = newSource(values, this.cache, service);
     const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
     const pc = new PcAuthenticator(this.cache, this.source, misses, {
-      opaque: toHex(random.bytes(OPAQUE_BYTES)),
+      opaque: settings.opaque ?? newOpaque(random),
       authInt: values.auth_int,
       policy: { ...DEFAULT_VERIFIER_POLICY, maxSkip: values.max_skip, reorderMs: values.reorder_ms },
       checkFrom: values.check_from,
@@ -69,15 +60,17 @@ export class Proxy {
       realms: values.realm,
       algorithms: settings.digestAlgorithms,
       nonceLifetimeMs: values.nonce_expire * 1000,
+      // Each worker has its own: which nonces were used is known to the worker alone that made them.
       nonceKey: random.bytes(32),
       checkFrom: values.check_from,
       aliases,
-      sameUri: digestUriMatcher(new LocalNames(settings.listen, settings.advertise, values.realm)),
+      sameUri: digestUriMatcher(new LocalNames(listen, advertise, values.realm, reply)),
     });
     this.core = new ProxyCore(
       {
-        listen: settings.listen,
-        advertise: settings.advertise,
+        listen,
+        advertise,
+        reply,
         realms: values.realm,
         nextHop: values.next_hop,
         peers: new Set(values.peers),
@@ -122,11 +115,7 @@ export class Proxy {
    * @returns how many users have one now
    */
   preload(records: readonly WarmupRecord[], issuedAt: number, serial: number, now: number): number {
-    let loaded = 0;
-    for (const { credential, ttl } of records) {
-      if (this.source.preload(credential, issuedAt, ttl, serial, now)) loaded++;
-    }
-    return loaded;
+    return preload(this.source, records, issuedAt, serial, now);
   }
 
   /** Credentials that DBclient has withdrawn: of these users, or of all when `users` is undefined. */

@@ -124,7 +124,7 @@ export class ProxyCore implements TransactionUser {
     this.#now = environment.now;
     this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
-    this.names = new LocalNames(options.listen, options.advertise, options.realms);
+    this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
     this.#branchPrefix = `z9hG4bK${toHex(random.bytes(6))}`;
     this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
@@ -407,10 +407,9 @@ export class ProxyCore implements TransactionUser {
       if (server !== NO_TRANSACTION) this.reply(message, server, 483, undefined, NO_HEADERS, now);
       return;
     }
-    const self = this.names.facing(target);
-    if (how.recordRoute) this.#pushRecordRoute(patch, self);
+    if (how.recordRoute) this.#pushRecordRoute(patch, this.names.facing(target));
     addReceivedRport(patch, from);
-    this.#pushVia(patch, self);
+    this.#pushVia(patch, this.names.viaFacing(target));
     if (patch.length > MAX_MESSAGE) {
       if (server !== NO_TRANSACTION) this.reply(message, server, 513, undefined, NO_HEADERS, now);
       return;

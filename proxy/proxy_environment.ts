@@ -1,5 +1,6 @@
 /** What a proxy core is given, and what it counts. */
 import type { Address, Random, SendMessage } from "../mod.ts";
+import type { ReplyAddresses } from "./local_names.ts";
 
 /** What a proxy core is set up with. */
 export interface ProxyOptions {
@@ -7,6 +8,8 @@ export interface ProxyOptions {
   readonly listen: readonly Address[];
   /** The host and port that others see, when it is not the one listened on. */
   readonly advertise?: Address;
+  /** Where responses come in, when it is not there: in Via. */
+  readonly reply?: ReplyAddresses;
   readonly realms: readonly string[];
   /** Where requests for this proxy or a served domain go; undefined: to their Request-URI. */
   readonly nextHop?: string;

@@ -34,12 +34,48 @@ export interface RunOptions {
   readonly route: RouteFunction | undefined;
   /** What was read from a warm-up file. */
   readonly warmup?: Warmup;
+  /** What a worker is given by the thread that started it. */
+  readonly shared?: SharedParts;
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
 
+/** What the threads of one proxy share. */
+export interface SharedParts {
+  readonly cache: SharedArrayBuffer;
+  /** For each address listened on: the worker's socket at the port of all, and the one at its own reply port. */
+  readonly sockets: readonly SocketPair[];
+  /** Revocations after this are to be told by DBclient. */
+  readonly serial: number | undefined;
+}
+
+/** Descriptors of bound sockets, to be taken over. */
+export interface SocketPair {
+  readonly listen: number;
+  readonly reply: number;
+}
+
+/** What a program sees of a proxy, in one thread or in many. */
+export interface ProgramProxy {
+  /** Addresses listened on. */
+  readonly listening: readonly Address[];
+  /** What carries the datagrams. */
+  readonly io: string;
+  /** Users who have a credential from the warm-up file. */
+  readonly preloaded: number;
+  /** Counters; those of the end when it is closed. */
+  statistics(): Record<string, number>;
+  /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
+  whenConnected(ms: number): Promise<void>;
+  /** Stops serving and closes everything. */
+  close(): Promise<void>;
+}
+
 /** A proxy with its sockets. */
-export class RunningProxy {
+export class RunningProxy implements ProgramProxy {
+  /** Requests come in here, and responses to them go out. */
   readonly #sockets: DatagramSocket[] = [];
+  /** Requests go out here, and responses to them come in: in a worker, at its own port. */
+  readonly #outward: DatagramSocket[] = [];
   readonly #resolved = new Map<string, { readonly address: string; readonly until: number }>();
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
@@ -48,14 +84,14 @@ export class RunningProxy {
   #preloaded = 0;
 
   private constructor(private readonly options: RunOptions) {
-    const { values, hashes, keys, warmup, log } = options;
+    const { values, hashes, keys, warmup, shared, log } = options;
     this.#connection = new DbclientConnection({
       addresses: [{ host: values.dbclient_addr, port: values.dbclient_port }],
       name: values.proxy_name,
       keys,
       sha256: hashes.get("SHA-256"),
       // DBclient tells who was revoked since the file was written.
-      serial: warmup?.serial,
+      serial: shared?.serial ?? warmup?.serial,
       deadline: values.dbclient_timeout,
       onRevoked: (serial, users) => this.#proxy.revoked(serial, users === "all" ? undefined : users, now()),
       onState: (connected, text) => {
@@ -83,31 +119,25 @@ export class RunningProxy {
   }
 
   async #open(): Promise<void> {
-    const { values, settings, hashes, route, warmup, log } = this.options;
-    for (const { host, port } of settings.listen) {
-      this.#sockets.push(
-        await openDatagramSocket({
-          host,
-          port,
-          io: values.io,
-          moderation: values.io_wait,
-          onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),
-          onBatchEnd: (now) => this.#guarded(() => this.#proxy?.flush(now)),
-          urgent: () => this.#connection.waiting > 0,
-          onError: (error) => log("socket_error", { error: error.message }),
-        }),
-      );
+    const { values, settings, hashes, route, warmup, shared, log } = this.options;
+    for (const [i, { host, port }] of settings.listen.entries()) {
+      const pair = shared?.sockets[i];
+      const socket = await this.#openSocket(host, port, pair?.listen);
+      this.#sockets.push(socket);
+      this.#outward.push(pair === undefined ? socket : await this.#openSocket(host, 0, pair.reply));
     }
     const environment = {
       random: systemRandom,
       now: now(),
+      cache: shared?.cache,
       send: (buffer: Uint8Array, start: number, end: number, to: Address) =>
         this.#send(buffer, start, end, to),
       resolve: (host: string, done: (address: string | undefined, now: number) => void) =>
         this.#resolve(host, done),
       log,
     };
-    const bound = { ...settings, listen: this.listening, dialogKey: this.#dialogKey() };
+    const dialogKey = settings.dialogKey ?? newDialogKey(this.options);
+    const bound = { ...settings, listen: this.listening, dialogKey };
     this.#proxy = new Proxy(
       values,
       bound,
@@ -127,37 +157,59 @@ export class RunningProxy {
       }), TICK_MS);
   }
 
-  /** From the key shared with DBclient, so that calls outlive a restart of the proxy; without one, drawn at random. */
-  #dialogKey(): Uint8Array {
-    const { keys, hashes } = this.options;
-    if (keys.length === 0) return systemRandom.bytes(DIALOG_KEY_BYTES);
-    const label = new TextEncoder().encode("Proxychain Record-Route");
-    return hashes.get("SHA-256").hmac(keys[0], label).slice(0, DIALOG_KEY_BYTES);
+  #openSocket(host: string, port: number, descriptor: number | undefined): Promise<DatagramSocket> {
+    const { values, log } = this.options;
+    return openDatagramSocket({
+      host,
+      port,
+      descriptor,
+      io: values.io,
+      moderation: values.io_wait,
+      onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),
+      onBatchEnd: (now) => this.#flush(now),
+      urgent: () => this.#connection.waiting > 0,
+      onError: (error) => log("socket_error", { error: error.message }),
+    });
   }
 
-  /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   async whenConnected(ms: number): Promise<void> {
     await this.#connection.whenConnected(ms);
   }
 
-  /** Addresses listened on. */
   get listening(): Address[] {
     return this.#sockets.map(({ local }) => ({ host: local.host, port: local.port }));
   }
 
-  /** What carries the datagrams. */
   get io(): string {
     return this.#sockets[0].io;
   }
 
-  /** Users who have a credential from the warm-up file. */
   get preloaded(): number {
     return this.#preloaded;
   }
 
-  /** Counters. */
+  /** File descriptors that the system keeps when the thread is ended by force: see {@linkcode DatagramSocket.descriptors}. */
+  get descriptors(): number[] {
+    return this.#allSockets.flatMap(({ descriptors }) => descriptors);
+  }
+
+  /** The last revocation serial of DBclient. */
+  get serial(): number {
+    return this.#connection.serial;
+  }
+
+  /** Number of this thread in the credential cache. */
+  get cacheThread(): number {
+    return this.#proxy.cache.thread;
+  }
+
+  get #allSockets(): DatagramSocket[] {
+    return [...new Set([...this.#sockets, ...this.#outward])];
+  }
+
   statistics(): Record<string, number> {
-    const sum = (key: "dropped" | "truncated") => this.#sockets.reduce((all, socket) => all + socket[key], 0);
+    const sockets = this.#allSockets;
+    const sum = (key: "dropped" | "truncated") => sockets.reduce((all, socket) => all + socket[key], 0);
     return {
       ...this.#proxy.statistics(),
       datagrams_dropped: sum("dropped"),
@@ -165,10 +217,9 @@ export class RunningProxy {
     };
   }
 
-  /** Stops serving and closes everything. */
   async close(): Promise<void> {
     clearInterval(this.#tick);
-    await Promise.all([...this.#sockets.map((socket) => socket.close()), this.#connection.close()]);
+    await Promise.all([...this.#allSockets.map((socket) => socket.close()), this.#connection.close()]);
   }
 
   /** Runs a part of the proxy: a fault in it is logged and costs what it was doing, never the program. */
@@ -176,9 +227,21 @@ export class RunningProxy {
     try {
       work();
     } catch (error) {
-      this.options.log("internal_error", {
-        error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-      });
+      this.#fault(error);
+    }
+  }
+
+  #fault(error: unknown): void {
+    this.options.log("internal_error", {
+      error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    });
+  }
+
+  #flush(now: number): void {
+    try {
+      this.#proxy?.flush(now);
+    } catch (error) {
+      this.#fault(error);
     }
   }
 
@@ -188,11 +251,15 @@ export class RunningProxy {
   }
 
   #send(buffer: Uint8Array, start: number, end: number, to: Address): boolean {
+    if (!isIpAddress(to.host)) return false;
+    const sockets = isResponse(buffer, start) ? this.#sockets : this.#outward;
     const ipv6 = to.host.includes(":");
-    const socket = this.#sockets.find(({ local }) => local.host.includes(":") === ipv6);
-    if (socket === undefined || !isIpAddress(to.host)) return false;
-    socket.send(buffer, start, end, to);
-    return true;
+    for (let i = 0; i < sockets.length; i++) {
+      if (sockets[i].local.host.includes(":") !== ipv6) continue;
+      sockets[i].send(buffer, start, end, to);
+      return true;
+    }
+    return false;
   }
 
   #resolve(host: string, done: (address: string | undefined, now: number) => void): void {
@@ -219,4 +286,17 @@ export class RunningProxy {
     this.options.log("next_hop_unknown", { host: formatAddress({ host, port: 0 }).replace(/:0$/, "") });
     return undefined;
   }
+}
+
+/** Whether a message is a response: it begins with "SIP/", which no method can. */
+function isResponse(buffer: Uint8Array, start: number): boolean {
+  return buffer[start] === 0x53 && buffer[start + 1] === 0x49 && buffer[start + 2] === 0x50 &&
+    buffer[start + 3] === 0x2f;
+}
+
+/** From the key shared with DBclient, so that calls outlive a restart of the proxy; without one, drawn at random. */
+export function newDialogKey({ keys, hashes }: Pick<RunOptions, "keys" | "hashes">): Uint8Array {
+  if (keys.length === 0) return systemRandom.bytes(DIALOG_KEY_BYTES);
+  const label = new TextEncoder().encode("Proxychain Record-Route");
+  return hashes.get("SHA-256").hmac(keys[0], label).slice(0, DIALOG_KEY_BYTES);
 }

@@ -8,7 +8,6 @@ import {
   chainSeed,
   type Credential,
   deriveCredential,
-  fromHex,
   ha1,
   ha1Algorithm,
   type HashBackend,

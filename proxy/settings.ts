@@ -11,6 +11,7 @@ import {
 import { isAddress, uriDestination } from "./destination.ts";
 import type { AuthMode } from "./default_route.ts";
 import { MAX_REALMS } from "./cache/layout.ts";
+import type { ReplyAddresses } from "./local_names.ts";
 import type { ProxyValues } from "./options.ts";
 
 /** Settings that took more than reading a value. */
@@ -23,8 +24,13 @@ export interface Settings {
   readonly digestAlgorithms: readonly DigestAlgorithm[];
   /** Marks the dialogs of this proxy; drawn at random when absent. */
   readonly dialogKey?: Uint8Array;
+  /** In all challenges: 16 hexadecimal digits; drawn at random when absent. */
+  readonly opaque?: string;
+  /** Where a worker's responses come in; without workers, at the addresses listened on. */
+  readonly reply?: ReplyAddresses;
 }
 
+const MAX_PORT = 65_535;
 const WILDCARDS = ["0.0.0.0", "::"];
 /** A method without small letters: methods are compared by case, so that "invite" would authenticate no INVITE. */
 const METHOD = /^[A-Z0-9.!%*_+`'~-]+$/;
@@ -35,6 +41,25 @@ function readListen(text: string): Address {
     throw new UsageError(`--listen: ${JSON.stringify(text)} is not allowed; it takes udp:ADDRESS:PORT`);
   }
   return address;
+}
+
+/** Several workers need sockets that threads can share, and free ports for their responses. */
+function checkWorkers({ workers, reply_port, io }: ProxyValues, listen: readonly Address[]): void {
+  if (workers === 1) return;
+  if (io === "deno") throw new UsageError("--workers above 1 needs batched I/O: not with --io deno");
+  if (reply_port === 0) return;
+  const last = reply_port + workers - 1;
+  if (last > MAX_PORT) {
+    throw new UsageError(
+      `--reply_port ${reply_port}: ${workers} workers need as many ports up to ${MAX_PORT}`,
+    );
+  }
+  const taken = listen.find(({ port }) => reply_port <= port && port <= last);
+  if (taken !== undefined) {
+    throw new UsageError(
+      `--reply_port: port ${taken.port} of --listen is one of ${reply_port} to ${last} for the workers`,
+    );
+  }
 }
 
 function readAlias(text: string): [string, string] {
@@ -73,6 +98,7 @@ export function readSettings(values: ProxyValues): Settings {
   if (advertise === undefined && listen.some(({ host }) => WILDCARDS.includes(host))) {
     throw new UsageError("--listen on a wildcard address needs --advertise ADDRESS:PORT");
   }
+  checkWorkers(values, listen);
   const auth = !values.pc_enable && (values.auth === "pc" || values.auth === "both") ? "digest" : values.auth;
   if (values.realm.length === 0 && values.route === undefined && auth !== "none") {
     throw new UsageError("--realm needs a value: the domain whose users are authenticated (or --auth none)");

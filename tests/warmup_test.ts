@@ -1,5 +1,6 @@
 /** Warm-up files from end to end: `dbclient warmup` writes, the proxy loads, calls go through without DBclient. */
 import { assert, assertEquals, assertMatch, assertNotEquals, fail } from "@std/assert";
+import { viaPort } from "../proxy/test_phone.ts";
 import { ackOf, challengeOf, firstLine, header, PcCaller, response, statusOf } from "../proxy/testing.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -141,30 +142,37 @@ async function withFile(run: (setup: Setup) => Promise<void>): Promise<void> {
 const BY_PATTERN = ["--users", "user%03d", "--from", "1", "--count", "25"];
 const load = (file: string) => ["--proxy_name", "edge", "--cache_warmup", "1", "--cache_warmup_file", file];
 
-Deno.test("a call goes through with DBclient down, and the caller knows the proxy by it; others get 503", () =>
-  withFile(async ({ file, write }) => {
-    await write(...BY_PATTERN);
-    await using phone = new Endpoint();
-    await using called = new Endpoint();
-    await using proxy = await ProxyProcess.start(called.port, load(file));
-    assertMatch(proxy.said, /warm-up file \S+: 20 of 20 users loaded, \d+ s old, revocation serial 0\n/);
-    const caller = new PcCaller("user007");
-    await phone.send(caller.request("INVITE", parts(phone, "one")), proxy.port);
-    const challenged = await phone.receive();
-    assertEquals(statusOf(challenged), 407);
-    const invite = caller.again(challenged, "INVITE", parts(phone, "one"));
-    await phone.send(invite, proxy.port);
-    const forwarded = await called.receive();
-    assertMatch(firstLine(forwarded), /^INVITE /);
-    await called.send(response(forwarded, 200), proxy.port);
-    const answered = await phone.receive();
-    assertEquals(statusOf(answered), 200);
-    assertEquals(caller.confirm(answered), "confirmed");
+const CALL = "a call goes through with DBclient down, and the caller knows the proxy by it; others get 503";
+for (const workers of [1, 2]) {
+  Deno.test(`${CALL}; --workers ${workers}`, () =>
+    withFile(async ({ file, write }) => {
+      await write(...BY_PATTERN);
+      await using phone = new Endpoint();
+      await using called = new Endpoint();
+      await using proxy = await ProxyProcess.start(called.port, [
+        ...load(file),
+        "--workers",
+        String(workers),
+      ]);
+      assertMatch(proxy.said, /warm-up file \S+: 20 of 20 users loaded, \d+ s old, revocation serial 0\n/);
+      const caller = new PcCaller("user007");
+      await phone.send(caller.request("INVITE", parts(phone, "one")), proxy.port);
+      const challenged = await phone.receive();
+      assertEquals(statusOf(challenged), 407);
+      const invite = caller.again(challenged, "INVITE", parts(phone, "one"));
+      await phone.send(invite, proxy.port);
+      const forwarded = await called.receive();
+      assertMatch(firstLine(forwarded), /^INVITE /);
+      await called.send(response(forwarded, 200), viaPort(forwarded));
+      const answered = await phone.receive();
+      assertEquals(statusOf(answered), 200);
+      assertEquals(caller.confirm(answered), "confirmed");
 
-    const stranger = new PcCaller("user021");
-    await phone.send(stranger.request("INVITE", parts(phone, "two")), proxy.port);
-    assertEquals(statusOf(await phone.receive()), 503);
-  }));
+      const stranger = new PcCaller("user021");
+      await phone.send(stranger.request("INVITE", parts(phone, "two")), proxy.port);
+      assertEquals(statusOf(await phone.receive()), 503);
+    }));
+}
 
 Deno.test("what was recorded at one proxy is refused by another with the same file, and by itself after a restart", () =>
   withFile(async ({ file, write }) => {

@@ -319,8 +319,9 @@ export function batchedIoProblem(): string | undefined {
  * @throws {Error} (rejects) with one line: the port is in use, or the address is none of this machine's
  */
 export async function openBatchedDatagramSocket(options: DatagramOptions): Promise<DatagramSocket> {
-  const { host, port, reusePort = false } = options;
+  const { host, port, reusePort = false, descriptor } = options;
   try {
+    if (descriptor !== undefined) return new BatchedDatagramSocket(new LibcSocket(descriptor), options);
     const ip = parseIpAddress(host) ?? parseIpAddress((await lookup(host)).address)!;
     return new BatchedDatagramSocket(new LibcSocket(ip, port, reusePort), options);
   } catch (error) {
@@ -328,7 +329,8 @@ export async function openBatchedDatagramSocket(options: DatagramOptions): Promi
   }
 }
 
-function reasonOf(error: unknown): string {
+/** Why a socket could not be opened, in one line. */
+export function reasonOf(error: unknown): string {
   if (!(error instanceof SystemError)) {
     return firstLine(error);
   }

@@ -122,6 +122,8 @@ export class LibcSocket implements DatagramSystem {
   /** File descriptors; -1: not open. */
   #socket = -1;
   #wakeup = -1;
+  /** Whether the socket stays open when this object is closed: another thread has opened it. */
+  #adopted = false;
   /** `struct pollfd` of both. From malloc: a poll may write there when the worker that called it is gone. */
   #polled: Deno.PointerValue = null;
 
@@ -131,29 +133,45 @@ export class LibcSocket implements DatagramSystem {
    * @param ip 4 or 16 bytes
    * @throws {SystemError}
    */
-  constructor(ip: Uint8Array, port: number, reusePort: boolean) {
+  constructor(ip: Uint8Array, port: number, reusePort: boolean);
+  /**
+   * Takes a bound socket over that another thread of the process has opened, and will close.
+   *
+   * @param descriptor of the socket
+   * @throws {SystemError}
+   */
+  constructor(descriptor: number);
+  constructor(from: Uint8Array | number, port = 0, reusePort = false) {
     this.#libc = acquireLibc();
     // The place belongs to the thread, and an isolate stays on its thread.
     this.#errno = new Deno.UnsafePointerView(this.#libc.symbols.__errno_location()!);
     try {
-      this.#open(toSockaddr(ip, port), reusePort);
+      if (typeof from === "number") {
+        this.#socket = from;
+        this.#adopted = true;
+      } else this.#bind(toSockaddr(from, port), reusePort);
+      this.#prepare();
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  #open(sockaddr: Uint32Array, reusePort: boolean): void {
+  #bind(sockaddr: Uint32Array, reusePort: boolean): void {
     const { symbols } = this.#libc;
     const family = sockaddr.length === SOCKADDR_IN6_WORDS ? AF_INET6 : AF_INET;
     this.#socket = this.#check(symbols.socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    this.#wakeup = this.#check(symbols.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     // The forced form ignores the system's limits and needs CAP_NET_ADMIN; the other takes what it can get.
     for (const [force, plain] of [[SO_RCVBUFFORCE, SO_RCVBUF], [SO_SNDBUFFORCE, SO_SNDBUF]]) {
       if (!this.#setOption(force, SOCKET_BUFFER_BYTES)) this.#setOption(plain, SOCKET_BUFFER_BYTES);
     }
-    if (reusePort && !this.#setOption(SO_REUSEPORT, 1)) throw new SystemError(this.#lastErrno());
+    if (reusePort) this.share();
     this.#check(symbols.bind(this.#socket, bytesOf(sockaddr), sockaddr.byteLength));
+  }
+
+  #prepare(): void {
+    const { symbols } = this.#libc;
+    this.#wakeup = this.#check(symbols.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     const length = Uint32Array.of(this.sockaddr.byteLength);
     this.#check(symbols.getsockname(this.#socket, bytesOf(this.sockaddr), bytesOf(length)));
     this.#polled = symbols.calloc(2n, 8n);
@@ -163,7 +181,22 @@ export class LibcSocket implements DatagramSystem {
   }
 
   get descriptors(): readonly number[] {
-    return [this.#socket, this.#wakeup];
+    return this.#adopted ? [this.#wakeup] : [this.#socket, this.#wakeup];
+  }
+
+  /** The bound socket, to be taken over by another thread. */
+  get descriptor(): number {
+    return this.#socket;
+  }
+
+  /**
+   * Lets other sockets be bound to the same port from now on (SO_REUSEPORT), if they ask for it too. Linux knows it
+   * after the binding as well: then the port was free before.
+   *
+   * @throws {SystemError}
+   */
+  share(): void {
+    if (!this.#setOption(SO_REUSEPORT, 1)) throw new SystemError(this.#lastErrno());
   }
 
   receive(batch: MessageBatch): number {
@@ -194,7 +227,7 @@ export class LibcSocket implements DatagramSystem {
     const { symbols } = this.#libc;
     if (this.#polled !== null) symbols.free(this.#polled);
     if (this.#wakeup >= 0) symbols.close(this.#wakeup);
-    if (this.#socket >= 0) symbols.close(this.#socket);
+    if (this.#socket >= 0 && !this.#adopted) symbols.close(this.#socket);
     releaseLibc();
   }
 

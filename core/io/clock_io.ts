@@ -1,9 +1,22 @@
 /** The clock and the randomness of a real process. */
 import type { Random } from "../random.ts";
 
-/** The time in milliseconds of the process's monotonic clock. */
+/** What a worker adds to its own clock, which begins with the worker. */
+let ahead = 0;
+
+/** The time in milliseconds of the process's monotonic clock; in workers, see {@linkcode setClockAhead}. */
 export function now(): number {
-  return performance.now();
+  return performance.now() + ahead;
+}
+
+/**
+ * Sets the clock of this thread: {@linkcode now} shows so much more than `performance.now()`, which counts from the
+ * thread's beginning. To be called before anything has looked at it.
+ *
+ * @param ms see `joinClock`
+ */
+export function setClockAhead(ms: number): void {
+  ahead = ms;
 }
 
 /** Fetched from the system at once: a call per few bytes would cost more than the bytes. At most 65536 by Web Crypto. */

@@ -91,6 +91,11 @@ export interface DatagramOptions {
    */
   readonly reusePort?: boolean;
   /**
+   * File descriptor of a bound socket that another thread of this process has opened (`bindDatagramSockets`): it is taken
+   * over instead of opening one at `host` and `port`, and stays open when this socket is closed. Batched sockets only.
+   */
+  readonly descriptor?: number;
+  /**
    * Under load a batched socket waits this long, in milliseconds, for more datagrams before it looks again: fewer
    * awakenings for a delay. 0: never. It does not wait while hardly two datagrams would come meanwhile. Default 2.
    *

@@ -107,11 +107,16 @@ export class UserRecords {
     return true;
   }
 
-  /** Takes the mark off again, if it is this thread's. */
-  endFetch(place: number, before?: number): void {
+  /** The thread that is asking for a credential of the user, 0 when none is. The lock need not be held. */
+  fetcherOf(place: number): number {
+    return this.memory.userWords[place * User.WORDS + User.FETCHER];
+  }
+
+  /** Takes the mark off again, if it is this thread's, or that of another that is gone. */
+  endFetch(place: number, before?: number, thread = this.thread): void {
     const { userWords, userFloats } = this.memory;
     const at = place * User.WORDS;
-    if (userWords[at + User.FETCHER] !== this.thread) return;
+    if (userWords[at + User.FETCHER] !== thread) return;
     userWords[at + User.FETCHER] = 0;
     if (before !== undefined) userFloats[at / 2 + User.LAST_ISSUE] = before;
     userWords[at + User.STAMP]++;

@@ -1,0 +1,74 @@
+/** A worker of `proxy --workers N`: serves with the sockets and the cache that the main thread gives it. */
+import { joinClock, loadHashBackend } from "../../mod.ts";
+import { RunningProxy } from "../proxy_io.ts";
+import { loadRoute } from "../route_io.ts";
+import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
+
+/** How often the main thread hears of this worker, ms. */
+const REPORT_MS = 1000;
+/** How long the first connection to DBclient is waited for before the main thread hears that there is none, ms. */
+const CONNECT_MS = 60_000;
+
+/** The part of a worker's scope that is used; the library's types are those of a window. */
+interface WorkerScope extends EventTarget {
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  postMessage(message: FromWorker): void;
+  close(): void;
+}
+
+const scope = self as unknown as WorkerScope;
+let proxy: RunningProxy | undefined;
+let reports: ReturnType<typeof setInterval> | undefined;
+
+/** One line about an error, with the place where it was thrown. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error).split("\n")[0];
+  const place = error.stack?.split("\n").find((line) => line.trimStart().startsWith("at "))?.trim();
+  return [`${error.name}: ${error.message.split("\n")[0]}`, ...place === undefined ? [] : [place]].join(" ");
+}
+
+/** An error that nobody caught ends this worker as it would end the program: the main thread starts another. */
+function crash(event: Event, error: unknown): void {
+  event.preventDefault();
+  scope.postMessage({ kind: "crashed", reason: describe(error) });
+  scope.close();
+}
+
+async function start({ values, settings, keys, shared, clockOrigin }: WorkerStart): Promise<void> {
+  joinClock(clockOrigin);
+  const { backend: hashes } = await loadHashBackend(values.hash);
+  const route = values.route === undefined ? undefined : await loadRoute(values.route);
+  const log = (event: string, fields: Readonly<Record<string, string | number>>) =>
+    scope.postMessage({ kind: "log", event, fields });
+  const running = await RunningProxy.start({ values, settings, hashes, keys, route, shared, log });
+  proxy = running;
+  const { descriptors, cacheThread } = running;
+  scope.postMessage({ kind: "serving", descriptors, cacheThread });
+  const report = () =>
+    scope.postMessage({ kind: "report", counts: running.statistics(), serial: running.serial });
+  report();
+  reports = setInterval(report, REPORT_MS);
+  await running.whenConnected(CONNECT_MS);
+  report();
+  scope.postMessage({ kind: "connected" });
+}
+
+async function end(): Promise<void> {
+  clearInterval(reports);
+  await proxy?.close();
+  scope.postMessage({ kind: "ended", counts: proxy?.statistics() ?? {} });
+  scope.close();
+}
+
+scope.addEventListener("error", (event) => crash(event, (event as ErrorEvent).error));
+scope.addEventListener(
+  "unhandledrejection",
+  (event) => crash(event, (event as PromiseRejectionEvent).reason),
+);
+scope.onmessage = ({ data }) => {
+  if (data.kind === "end") return void end();
+  start(data).catch((error) => {
+    scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
+    scope.close();
+  });
+};

@@ -1,0 +1,57 @@
+/** What the main thread and a worker say to each other: all of it. */
+import type { ProxyValues } from "../options.ts";
+import type { SharedParts } from "../proxy_io.ts";
+import type { Settings } from "../settings.ts";
+
+/** What a worker needs to begin. Keys go this way, never by a command line or a URL. */
+export interface WorkerStart {
+  readonly kind: "start";
+  readonly values: ProxyValues;
+  /** With what is drawn at random once for all workers. */
+  readonly settings: Settings;
+  readonly keys: readonly Uint8Array[];
+  readonly shared: SharedParts;
+  /** For `joinClock`. */
+  readonly clockOrigin: number;
+}
+
+/** To a worker. */
+export type ToWorker =
+  | WorkerStart
+  /** Stop serving, say "ended", and end. */
+  | { readonly kind: "end" };
+
+/** Counters by name. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** From a worker. */
+export type FromWorker =
+  /** It serves. */
+  | {
+    readonly kind: "serving";
+    /** What it has open in the system that does not close with it. */
+    readonly descriptors: readonly number[];
+    /** Its number in the credential cache. */
+    readonly cacheThread: number;
+  }
+  /** It could not begin: one line. */
+  | { readonly kind: "failed"; readonly reason: string }
+  /** It has its connection to DBclient. */
+  | { readonly kind: "connected" }
+  /** Once a second. */
+  | {
+    readonly kind: "report";
+    readonly counts: Counts;
+    /** The last revocation serial of DBclient. */
+    readonly serial: number;
+  }
+  /** Something that an operator should know. */
+  | {
+    readonly kind: "log";
+    readonly event: string;
+    readonly fields: Readonly<Record<string, string | number>>;
+  }
+  /** Nobody has caught an error: it serves no more. */
+  | { readonly kind: "crashed"; readonly reason: string }
+  /** It has ended as it was told. */
+  | { readonly kind: "ended"; readonly counts: Counts };

@@ -1,0 +1,162 @@
+/** A proxy of several workers: sockets, cache and what is drawn at random are made here, in the main thread, once. */
+import {
+  type Address,
+  batchedIoProblem,
+  bindDatagramSockets,
+  type BoundSocket,
+  clockOrigin,
+  now,
+  systemRandom,
+} from "../../mod.ts";
+import type { CredentialCache } from "../credential_cache.ts";
+import type { IssueService } from "../issue_service.ts";
+import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
+import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
+import { Crew, type Thread } from "./crew_io.ts";
+import type { WorkerStart } from "./messages.ts";
+
+/** The main thread asks for no credentials. */
+const NOBODY: IssueService = {
+  connected: false,
+  issue: (_algorithm, _users, done) => done(undefined, now()),
+};
+
+/** What is needed beside the flags; the routing function is loaded by the workers. */
+export type WorkerOptions = Pick<RunOptions, "values" | "settings" | "hashes" | "keys" | "warmup" | "log">;
+
+/** The sockets of one address listened on, one of each sort for each worker. */
+interface Bound {
+  readonly listen: readonly BoundSocket[];
+  readonly reply: readonly BoundSocket[];
+}
+
+/** A running proxy with several workers. */
+export class WorkerProxy implements ProgramProxy {
+  readonly io = "batched";
+  readonly preloaded: number;
+  readonly #cache: CredentialCache;
+  readonly #bound: readonly Bound[];
+  readonly #crew: Crew;
+
+  private constructor(crew: Crew, bound: readonly Bound[], cache: CredentialCache, preloaded: number) {
+    this.#crew = crew;
+    this.#bound = bound;
+    this.#cache = cache;
+    this.preloaded = preloaded;
+  }
+
+  /**
+   * Opens the sockets of all workers, and starts them.
+   *
+   * @throws {Error} (rejects) with one line when an address cannot be listened on, or a worker cannot begin
+   */
+  static async start(options: WorkerOptions): Promise<WorkerProxy> {
+    const { values, hashes, warmup, log } = options;
+    const problem = batchedIoProblem();
+    if (problem !== undefined) throw new Error(`--workers above 1: ${problem}`);
+    const bound: Bound[] = [];
+    try {
+      for (const { host, port } of options.settings.listen) bound.push(await bind(options, host, port));
+      const cache = newCache(values, hashes, systemRandom);
+      let preloaded = 0;
+      if (warmup !== undefined) {
+        const source = newSource(values, cache, NOBODY);
+        preloaded = preload(source, warmup.records, warmup.issuedAt, warmup.serial, now());
+      }
+      const crew = await Crew.start({
+        workers: values.workers,
+        cache,
+        newThread: (place) =>
+          new Worker(new URL("./main.ts", import.meta.url).href, {
+            type: "module",
+            name: `worker ${place + 1}`,
+          }) as Thread,
+        startOf: startOf(options, bound, cache.buffer),
+        log,
+      });
+      return new WorkerProxy(crew, bound, cache, preloaded);
+    } catch (error) {
+      close(bound);
+      throw error;
+    }
+  }
+
+  get listening(): Address[] {
+    return this.#bound.map(({ listen }) => listen[0].local);
+  }
+
+  statistics(): Record<string, number> {
+    const { size: users, verifiedSize: usersVerified } = this.#cache;
+    return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
+  }
+
+  whenConnected(ms: number): Promise<void> {
+    return this.#crew.whenConnected(ms);
+  }
+
+  async close(): Promise<void> {
+    await this.#crew.close();
+    close(this.#bound);
+  }
+}
+
+async function bind({ values }: WorkerOptions, host: string, port: number): Promise<Bound> {
+  const { workers, reply_port } = values;
+  const reply: BoundSocket[] = [];
+  const listen = await bindDatagramSockets(host, port, workers);
+  try {
+    for (let place = 0; place < workers; place++) {
+      reply.push(...await bindDatagramSockets(host, reply_port === 0 ? 0 : reply_port + place, 1));
+    }
+  } catch (error) {
+    close([{ listen, reply }]);
+    throw error;
+  }
+  return { listen, reply };
+}
+
+function close(bound: readonly Bound[]): void {
+  for (const { listen, reply } of bound) for (const socket of [...listen, ...reply]) socket.close();
+}
+
+/** What each worker is told. */
+function startOf(
+  options: WorkerOptions,
+  bound: readonly Bound[],
+  cache: SharedArrayBuffer,
+): (place: number, serial: number | undefined) => WorkerStart {
+  const { values, settings, keys, warmup } = options;
+  const share = (limit: number) => Math.ceil(limit / values.workers);
+  const common = {
+    values: {
+      ...values,
+      max_transactions: share(values.max_transactions),
+      miss_limit: share(values.miss_limit),
+    },
+    dialogKey: settings.dialogKey ?? newDialogKey(options),
+    opaque: newOpaque(systemRandom),
+    all: bound.flatMap(({ reply }) => reply.map(({ local }) => local)),
+    origin: clockOrigin(),
+  };
+  return (place, serial) => ({
+    kind: "start",
+    values: common.values,
+    settings: {
+      ...settings,
+      listen: bound.map(({ listen }) => listen[place].local),
+      dialogKey: common.dialogKey,
+      opaque: common.opaque,
+      reply: { own: bound.map(({ reply }) => reply[place].local), all: common.all },
+    },
+    keys,
+    shared: {
+      cache,
+      sockets: bound.map(({ listen, reply }) => ({
+        listen: listen[place].descriptor,
+        reply: reply[place].descriptor,
+      })),
+      serial: serial ?? warmup?.serial,
+    },
+    clockOrigin: common.origin,
+  });
+}
