@@ -20,9 +20,8 @@ const SIZES = Uint16Array.of(
 );
 /** The size that holds so many units, as its place in `SIZES`. */
 const SIZE_OF = new Uint8Array(UNITS_PER_SLAB + 1);
-for (let units = 1, size = 0; units <= UNITS_PER_SLAB; units++) {
-  while (SIZES[size] < units) size++;
-  SIZE_OF[units] = size;
+for (let units = 1; units <= UNITS_PER_SLAB; units++) {
+  SIZE_OF[units] = SIZES.findIndex((size) => size >= units);
 }
 /** A copy that no slab holds has an array of its own. */
 const ALONE = SIZES.length;
