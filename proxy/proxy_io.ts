@@ -14,12 +14,15 @@ import { isIpAddress } from "./destination.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
+import { rehearse } from "./rehearsal.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
 const TICK_MS = 10;
+/** The longest rehearsal, ms. */
+const REHEARSAL_MS = 2000;
 /** How long a name's address is remembered, ms. */
 const RESOLVED_MS = 60_000;
 /** Names remembered at most. */
@@ -126,6 +129,7 @@ export class RunningProxy implements ProgramProxy {
       this.#sockets.push(socket);
       this.#outward.push(pair === undefined ? socket : await this.#openSocket(host, 0, pair.reply));
     }
+    rehearse(values, hashes, systemRandom, values.code_warmup, now, REHEARSAL_MS);
     const environment = {
       random: systemRandom,
       now: now(),
