@@ -22,7 +22,7 @@ const contact = ["Contact: <sip:bob@192.0.2.20:5080>"];
 
 /** Everything is over and nothing is left behind. */
 function assertEmpty({ proxy: { core } }: ProxyHarness): void {
-  assertEquals([core.layer.size, core.layer.slotsInUse, core.layer.wheel.size], [0, 0, 0]);
+  assertEquals([core.layer.size, core.layer.slotsInUse, core.layer.timersRunning], [0, 0, 0]);
 }
 
 Deno.test("a whole call: INVITE, 180, 200, ACK, BYE, 200; nothing is left of it", () => {
