@@ -15,6 +15,8 @@ const scene = new AuthorizeScene(backend, USERS, ROUNDS);
 
 const phases = {
   "parse the message": () => scene.prepare(),
+  "malformed": () => scene.refuse("malformed"),
+  "bad response": () => scene.refuse("bad_response"),
   "authorize": () => scene.accept(),
   "confirm": () => scene.confirm(),
   "challenge": () => scene.challenge(),

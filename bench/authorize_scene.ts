@@ -178,6 +178,22 @@ export class AuthorizeScene {
     }
   }
 
+  /** Each message with its response spoiled: by another digit, or one that is no digit. No token is used up. */
+  refuse(verdict: "bad_response" | "malformed"): void {
+    const { messages, claim, result, pc } = this;
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i];
+      const { buffer } = message;
+      const digit = message.valueEnd(message.first(PROXY_AUTH.answer)) - 2;
+      const right = buffer[digit];
+      buffer[digit] = verdict === "malformed" ? 0x7a : right === 0x30 ? 0x31 : 0x30;
+      claim.read(message);
+      const found = pc.authorize(message, PROXY_AUTH, REALM, claim, 1, result);
+      buffer[digit] = right;
+      if (found !== verdict) throw new Error(`verdict ${found} ${result.reason}`);
+    }
+  }
+
   /** What {@linkcode authorize} does, by objects and strings: how the proxy did it before. */
   authorizeByObjects(): void {
     const { messages } = this;
