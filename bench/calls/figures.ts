@@ -55,6 +55,8 @@ export interface HighestRate extends Highest {
   readonly rtt: number;
   /** Kamailio's processes. */
   readonly children?: number;
+  /** The measurement at that rate. */
+  readonly at?: Measurement;
 }
 
 /** The machine and the programs. */

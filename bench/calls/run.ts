@@ -68,14 +68,16 @@ async function search(
   const { peer } = modeOf(mode);
   const distant = peer === "kamailio" && rtt > 0;
   const start = distant ? START_PART * options.distantChildren * 1000 / rtt : START_RATE;
+  let at: Measurement | undefined;
   const found = await findHighest(async (rate) => {
     const calls = Math.ceil(rate * options.trialSeconds);
     const { warmup } = options;
     const measured = await bench.measure({ mode, rate, calls, users: options.users[0], rtt, warmup });
+    if (measured?.held) at = measured;
     return measured?.held ?? false;
   }, { start: Math.min(start, START_RATE), cap: options.maxRate, trials: options.trials });
   const children = distant ? options.distantChildren : options.children;
-  bench.result.highest.push({ mode, rtt, ...found, ...peer === "kamailio" ? { children } : {} });
+  bench.result.highest.push({ mode, rtt, ...found, at, ...peer === "kamailio" ? { children } : {} });
   await bench.save();
 }
 

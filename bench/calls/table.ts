@@ -65,13 +65,23 @@ export function highestTable(highest: Result["highest"]): Table {
     MODE_NAMES.indexOf(a.mode) - MODE_NAMES.indexOf(b.mode) || a.rtt - b.rtt
   );
   return [
-    ["mode", "DB ms", "highest rate, calls/s", "did not hold", "trials"],
-    ...order.map(({ mode, rtt, rate, failedAt, trials, children }) => [
+    [
+      "mode",
+      "DB ms",
+      "highest rate, calls/s",
+      "did not hold",
+      "trials",
+      "proxy µs/call there",
+      "RSS MB there",
+    ],
+    ...order.map(({ mode, rtt, rate, failedAt, trials, children, at }) => [
       modeOf(mode).title + (children === undefined ? "" : ` (${children} processes)`),
       number(rtt),
       number(rate),
       failedAt === undefined ? "none tried" : number(failedAt),
       String(trials),
+      at?.cpuUsPerCall.proxy === undefined ? NONE : number(at.cpuUsPerCall.proxy),
+      at?.memoryMb.proxy === undefined ? NONE : number(at.memoryMb.proxy.rss),
     ]),
   ];
 }
