@@ -20,9 +20,7 @@ const SIZES = Uint16Array.of(
 );
 /** The size that holds so many units, as its place in `SIZES`. */
 const SIZE_OF = new Uint8Array(UNITS_PER_SLAB + 1);
-for (let units = 1; units <= UNITS_PER_SLAB; units++) {
-  SIZE_OF[units] = SIZES.findIndex((size) => size >= units);
-}
+SIZES.forEach((units, size) => SIZE_OF.fill(size, size === 0 ? 0 : SIZES[size - 1] + 1, units + 1));
 /** A copy that no slab holds has an array of its own. */
 const ALONE = SIZES.length;
 
@@ -44,7 +42,7 @@ const VIEWS = 512;
 
 /**
  * Views of the buffers that messages come in, kept for copying: a view per copy would be the only garbage of a message. Messages
- * start at few places there, and the lengths are rounded up, so that they are few too.
+ * start at few places there, and the lengths are rounded up, so that they are few too. At most `VIEWS` buffers stay referred to.
  */
 class SourceViews {
   readonly #sources: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);

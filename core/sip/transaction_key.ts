@@ -4,9 +4,9 @@
  * requests by branch, sent-by and method; requests without the magic cookie by the fields that RFC 2543 compares.
  *
  * The hash stands for the key; the bytes are not kept and not compared. Two different keys have one hash with a probability of
- * 2^-64, and nobody can look for such a pair, since the hash has a secret key drawn at random for each layer and its values leave the
- * process nowhere. With 2^18 live transactions and 10,000 messages a second a false match is to be expected once in some
- * 200 years; it absorbs one message, as if that had been lost.
+ * 2^-64, and nobody can look for such a pair, since the hash has a secret key drawn at random for each layer and neither it nor
+ * a hash is ever seen outside. With 2^18 live transactions and 10,000 messages a second a false match is to be expected once in
+ * some 200 years; one message goes astray then, as if the network had lost it.
  */
 import { CR, encodeTextInto, LF, skipLws } from "./ascii.ts";
 import { HeaderId } from "./header.ts";

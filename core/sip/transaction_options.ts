@@ -7,13 +7,13 @@ import type { SipTimers } from "./timers.ts";
 export interface TransactionOptions {
   /** The time at which it begins, in milliseconds of the clock that all later calls use. */
   readonly now: number;
-  /** For the salt of the hash table. */
+  /** For the secret key of the hash by which messages find their transaction: 8 bytes. */
   readonly random: Random;
   /** RFC values by default; see {@linkcode sipTimers}. */
   readonly timers?: SipTimers;
   /** Whether messages to and from this address go over TCP, TLS or another reliable transport. Default: never. */
   readonly reliable?: (address: Address) => boolean;
-  /** Most transactions at one time. Default 500,000. */
+  /** Most transactions at one time, 1 … 2^26; each costs memory once it is used. Default 500,000. */
   readonly maxTransactions?: number;
   /**
    * When the layer answers an INVITE with 100 (Trying) by itself. "after 200 ms" (default) is for user agents (§17.2.1);
