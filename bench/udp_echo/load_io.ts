@@ -11,6 +11,8 @@ const BATCH = 64;
 const WINDOW = 256;
 /** Datagrams that are not back after so long are given up, ms. */
 const LOST_MS = 100;
+/** Times are kept for so many datagrams at most. */
+const MAX_TIMES = 1 << 20;
 const LOOPBACK = "127.0.0.1";
 
 /** What came back. */
@@ -18,8 +20,9 @@ export interface EchoResult {
   readonly sent: number;
   readonly echoed: number;
   readonly seconds: number;
-  /** Mean time there and back, ms. */
-  readonly latency: number;
+  /** Time there and back that half of them took at most, and 99 of 100, ms. */
+  readonly median: number;
+  readonly p99: number;
 }
 
 /**
@@ -40,7 +43,8 @@ export function sendAndCount(port: number, rate: number | undefined, millisecond
   for (let i = 0; i < BATCH; i++) outgoing.address(i, MESSAGE_BYTES, echo);
   let sent = 0;
   let echoed = 0;
-  let latency = 0;
+  const times = new Float64Array(MAX_TIMES);
+  let timed = 0;
   let underWay = 0;
 
   const send = (wanted: number, now: number) => {
@@ -55,7 +59,7 @@ export function sendAndCount(port: number, rate: number | undefined, millisecond
     const count = Math.max(0, socket.receive(received));
     const now = performance.now();
     for (let i = 0; i < count; i++) {
-      latency += now - echoStamps[i].getFloat64(0);
+      if (timed < MAX_TIMES) times[timed++] = now - echoStamps[i].getFloat64(0);
       received.reset(i);
     }
     echoed += count;
@@ -81,5 +85,12 @@ export function sendAndCount(port: number, rate: number | undefined, millisecond
   } finally {
     socket.close();
   }
-  return { sent, echoed, seconds: (now - start) / 1000, latency: latency / echoed };
+  const sorted = times.subarray(0, timed).sort();
+  return {
+    sent,
+    echoed,
+    seconds: (now - start) / 1000,
+    median: sorted[timed >> 1],
+    p99: sorted[Math.floor(timed * 0.99)],
+  };
 }
