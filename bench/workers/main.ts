@@ -1,6 +1,6 @@
 /**
  * What workers give, and cost:
- * `deno run -P=bench bench/workers/main.ts [--rates=500,1000] [--workers=1,2] [--seconds=10] [--memory]`.
+ * `deno run -P=bench bench/workers/main.ts [--rates=500,1000] [--workers=1,2] [--seconds=10] [--memory] [-- FLAGS OF THE PROXY]`.
  *
  * Calls with PC, each INVITE challenged first; our generator is at both ends, on the same machine. The callers are
  * several processes, since the system chooses the worker by the sender's address, and their ports are such that each
@@ -23,6 +23,9 @@ import {
 const CALLERS = 4;
 const USERS = 500;
 const CHAIN = 10;
+/** Before the figures: V8 compiles what is called often in each thread, and all users have their first call. */
+const WARMUP_S = 12;
+const WARMUP_RATE = 1000;
 /** A rate counts as held when so much of it was achieved, and hardly a call has failed. */
 const ACHIEVED = 0.97;
 const MAX_FAILED = 0.001;
@@ -35,6 +38,7 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const numbers = (name: string, preset: string) =>
   (Deno.args.find((arg) => arg.startsWith(`--${name}=`))?.split("=")[1] ?? preset).split(",").map(Number);
 
+const MORE = Deno.args.includes("--") ? Deno.args.slice(Deno.args.indexOf("--") + 1) : [];
 const RATES = numbers("rates", "500,1000,1500,2000");
 const WORKERS = numbers("workers", "1,2");
 const [SECONDS] = numbers("seconds", "10");
@@ -135,11 +139,10 @@ async function measure(
     calledPort,
     users: CALLERS * USERS,
     rtt: 0,
-    args: ["--workers", String(workers), "--stats_file", statsFile],
+    args: ["--workers", String(workers), "--stats_file", statsFile, ...MORE],
   });
   const ports = await spreadPorts(port, statsFile, workers);
-  // V8 compiles what is called often, and all users have their first call.
-  await callAll(site, files, ports, port, Math.min(rate, 1000), 5);
+  await callAll(site, files, ports, port, Math.min(rate, WARMUP_RATE), WARMUP_S);
   const before = await cpuOf([proxy, called, dbclient]);
   const reports = await callAll(site, files, ports, port, rate, SECONDS);
   const after = await cpuOf([proxy, called, dbclient]);
