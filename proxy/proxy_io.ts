@@ -1,6 +1,7 @@
 /** Runs a proxy on real sockets and the real clock. */
 import {
   type Address,
+  type AdoptedSockets,
   type DatagramSocket,
   DbclientConnection,
   formatAddress,
@@ -125,9 +126,18 @@ export class RunningProxy implements ProgramProxy {
     const { values, settings, hashes, route, warmup, shared, log } = this.options;
     for (const [i, { host, port }] of settings.listen.entries()) {
       const pair = shared?.sockets[i];
-      const socket = await this.#openSocket(host, port, pair?.listen);
-      this.#sockets.push(socket);
-      this.#outward.push(pair === undefined ? socket : await this.#openSocket(host, 0, pair.reply));
+      if (pair === undefined) {
+        const socket = await this.#openSocket(host, port);
+        this.#sockets.push(socket);
+        this.#outward.push(socket);
+        continue;
+      }
+      // One loop for both. Responses first: under an overload calls that have begun go on.
+      const { listen, reply } = pair;
+      this.#sockets.push(
+        await this.#openSocket(host, port, { socket: listen, receiveFrom: [reply, listen] }),
+      );
+      this.#outward.push(await this.#openSocket(host, 0, { socket: reply, receiveFrom: [] }));
     }
     rehearse(values, hashes, systemRandom, values.code_warmup, now, REHEARSAL_MS);
     const environment = {
@@ -161,12 +171,12 @@ export class RunningProxy implements ProgramProxy {
       }), TICK_MS);
   }
 
-  #openSocket(host: string, port: number, descriptor: number | undefined): Promise<DatagramSocket> {
+  #openSocket(host: string, port: number, adopt?: AdoptedSockets): Promise<DatagramSocket> {
     const { values, log } = this.options;
     return openDatagramSocket({
       host,
       port,
-      descriptor,
+      adopt,
       io: values.io,
       moderation: values.io_wait,
       onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),

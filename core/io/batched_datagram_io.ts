@@ -319,9 +319,9 @@ export function batchedIoProblem(): string | undefined {
  * @throws {Error} (rejects) with one line: the port is in use, or the address is none of this machine's
  */
 export async function openBatchedDatagramSocket(options: DatagramOptions): Promise<DatagramSocket> {
-  const { host, port, reusePort = false, descriptor } = options;
+  const { host, port, reusePort = false, adopt } = options;
   try {
-    if (descriptor !== undefined) return new BatchedDatagramSocket(new LibcSocket(descriptor), options);
+    if (adopt !== undefined) return new BatchedDatagramSocket(new LibcSocket(adopt), options);
     const ip = parseIpAddress(host) ?? parseIpAddress((await lookup(host)).address)!;
     return new BatchedDatagramSocket(new LibcSocket(ip, port, reusePort), options);
   } catch (error) {

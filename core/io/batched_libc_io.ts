@@ -1,5 +1,6 @@
 /** A UDP socket of Linux by the functions of its C library, which Deno calls directly (FFI). */
 import { Errno } from "./errno.ts";
+import type { AdoptedSockets } from "./datagram.ts";
 import type { MessageBatch } from "./batched_messages_io.ts";
 import { AF_INET, AF_INET6, SOCKADDR_IN6_WORDS, toSockaddr } from "./sockaddr.ts";
 
@@ -16,6 +17,7 @@ const MSG_DONTWAIT = 0x40;
 const EFD_NONBLOCK = 0x800;
 const EFD_CLOEXEC = 0x80000;
 const POLLIN = 1;
+const POLLFD_BYTES = 8;
 const SHUT_RDWR = 2;
 
 /** Room for bursts in the system, bytes: at 600 bytes a message some 1,800 of them, the load of many milliseconds. */
@@ -124,7 +126,9 @@ export class LibcSocket implements DatagramSystem {
   #wakeup = -1;
   /** Whether the socket stays open when this object is closed: another thread has opened it. */
   #adopted = false;
-  /** `struct pollfd` of both. From malloc: a poll may write there when the worker that called it is gone. */
+  /** Where datagrams are received from, the most urgent first. */
+  #receiving: readonly number[] = [];
+  /** `struct pollfd` of the last and of those. From malloc: a poll may write there when the worker that called it is gone. */
   #polled: Deno.PointerValue = null;
 
   /**
@@ -135,21 +139,24 @@ export class LibcSocket implements DatagramSystem {
    */
   constructor(ip: Uint8Array, port: number, reusePort: boolean);
   /**
-   * Takes a bound socket over that another thread of the process has opened, and will close.
+   * Takes bound sockets over that another thread of the process has opened, and will close.
    *
-   * @param descriptor of the socket
    * @throws {SystemError}
    */
-  constructor(descriptor: number);
-  constructor(from: Uint8Array | number, port = 0, reusePort = false) {
+  constructor(adopted: AdoptedSockets);
+  constructor(from: Uint8Array | AdoptedSockets, port = 0, reusePort = false) {
     this.#libc = acquireLibc();
     // The place belongs to the thread, and an isolate stays on its thread.
     this.#errno = new Deno.UnsafePointerView(this.#libc.symbols.__errno_location()!);
     try {
-      if (typeof from === "number") {
-        this.#socket = from;
+      if (from instanceof Uint8Array) {
+        this.#bind(toSockaddr(from, port), reusePort);
+        this.#receiving = [this.#socket];
+      } else {
+        this.#socket = from.socket;
         this.#adopted = true;
-      } else this.#bind(toSockaddr(from, port), reusePort);
+        this.#receiving = from.receiveFrom ?? [from.socket];
+      }
       this.#prepare();
     } catch (error) {
       this.close();
@@ -174,10 +181,11 @@ export class LibcSocket implements DatagramSystem {
     this.#wakeup = this.#check(symbols.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     const length = Uint32Array.of(this.sockaddr.byteLength);
     this.#check(symbols.getsockname(this.#socket, bytesOf(this.sockaddr), bytesOf(length)));
-    this.#polled = symbols.calloc(2n, 8n);
+    const waiting = [this.#wakeup, ...this.#receiving];
+    this.#polled = symbols.calloc(BigInt(waiting.length), BigInt(POLLFD_BYTES));
     if (this.#polled === null) throw new SystemError(Errno.ENOMEM);
-    const polled = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(this.#polled, 16));
-    polled.set([this.#socket, POLLIN, this.#wakeup, POLLIN]);
+    const bytes = Deno.UnsafePointerView.getArrayBuffer(this.#polled, waiting.length * POLLFD_BYTES);
+    new Int32Array(bytes).set(waiting.flatMap((descriptor) => [descriptor, POLLIN]));
   }
 
   get descriptors(): readonly number[] {
@@ -201,8 +209,15 @@ export class LibcSocket implements DatagramSystem {
 
   receive(batch: MessageBatch): number {
     const { symbols } = this.#libc;
-    const count = symbols.recvmmsg(this.#socket, batch.pointers[0], batch.size, MSG_DONTWAIT, null);
-    return count < 0 ? -this.#lastErrno() : count;
+    let count = 0;
+    let errno: number = Errno.EAGAIN;
+    for (const socket of this.#receiving) {
+      if (count === batch.size) break;
+      const got = symbols.recvmmsg(socket, batch.pointers[count], batch.size - count, MSG_DONTWAIT, null);
+      if (got >= 0) count += got;
+      else if (errno === Errno.EAGAIN) errno = this.#lastErrno();
+    }
+    return count > 0 ? count : -errno;
   }
 
   send(batch: MessageBatch, first: number, end: number): number {
@@ -212,7 +227,7 @@ export class LibcSocket implements DatagramSystem {
   }
 
   async readable(): Promise<void> {
-    await this.#libc.symbols.poll(this.#polled, 2n, POLL_MS);
+    await this.#libc.symbols.poll(this.#polled, BigInt(1 + this.#receiving.length), POLL_MS);
   }
 
   wake(): void {

@@ -79,6 +79,20 @@ export interface DatagramSocket {
   close(): Promise<void>;
 }
 
+/**
+ * File descriptors of bound sockets that another thread of this process has opened (`bindDatagramSockets`), and that stay
+ * open when the one that uses them is closed.
+ */
+export interface AdoptedSockets {
+  /** The socket that sends. */
+  readonly socket: number;
+  /**
+   * Those that are received from, the most urgent first; by default the one that sends. One loop for several costs less
+   * than a loop for each. None: a socket that sends alone.
+   */
+  readonly receiveFrom?: readonly number[];
+}
+
 /** How to open a {@linkcode DatagramSocket}. */
 export interface DatagramOptions {
   /** The IPv4 or IPv6 address to bind. */
@@ -90,11 +104,8 @@ export interface DatagramOptions {
    * the datagrams over them by their source. Batched sockets only. Default false.
    */
   readonly reusePort?: boolean;
-  /**
-   * File descriptor of a bound socket that another thread of this process has opened (`bindDatagramSockets`): it is taken
-   * over instead of opening one at `host` and `port`, and stays open when this socket is closed. Batched sockets only.
-   */
-  readonly descriptor?: number;
+  /** Bound sockets to be used instead of opening one at `host` and `port`. Batched sockets only. */
+  readonly adopt?: AdoptedSockets;
   /**
    * Under load a batched socket waits this long, in milliseconds, for more datagrams before it looks again: fewer
    * awakenings for a delay. 0: never. It does not wait while hardly two datagrams would come meanwhile. Default 2.

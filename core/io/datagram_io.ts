@@ -37,7 +37,7 @@ export async function openDatagramSocket(options: OpenDatagramOptions): Promise<
   if (io === "deno") return await openDenoDatagramSocket(options);
   const problem = batchedIoProblem();
   if (problem === undefined) return await openBatchedDatagramSocket(options);
-  if (io === "auto" && !options.reusePort && options.descriptor === undefined) {
+  if (io === "auto" && !options.reusePort && options.adopt === undefined) {
     return await openDenoDatagramSocket(options);
   }
   const reason = io === "auto" ? OpenProblem.NO_REUSE_PORT : problem;

@@ -10,7 +10,7 @@ export { batchedIoProblem, closeDescriptors };
 
 /** A socket that is bound, and that nobody reads yet. */
 export interface BoundSocket {
-  /** For {@linkcode DatagramOptions.descriptor}, in any thread of this process. */
+  /** For {@linkcode AdoptedSockets}, in any thread of this process. */
   readonly descriptor: number;
   /** Where it is bound. */
   readonly local: Address;

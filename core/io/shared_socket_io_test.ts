@@ -8,12 +8,12 @@ import { bindDatagramSockets } from "./shared_socket_io.ts";
 const ignore = batchedIoProblem() !== undefined;
 const HOST = "127.0.0.1";
 
-/** Takes a bound socket over; what comes is put into `got`. */
-function adopt(descriptor: number, got: number[]): Promise<DatagramSocket> {
+/** Takes bound sockets over; what comes is put into `got`. */
+function adopt(socket: number, got: number[], receiveFrom?: readonly number[]): Promise<DatagramSocket> {
   return openBatchedDatagramSocket({
     host: HOST,
     port: 0,
-    descriptor,
+    adopt: { socket, receiveFrom },
     onDatagram: (buffer, start) => got.push(buffer[start]),
     onError(error) {
       throw error;
@@ -62,6 +62,41 @@ Deno.test({
     for (const socket of bound) socket.close();
     const again = await bindDatagramSockets(HOST, port, 1);
     again[0].close();
+  },
+});
+
+Deno.test({
+  name: "one loop receives from two sockets, the more urgent first; another sends alone",
+  ignore,
+  fn: async () => {
+    const [[requests], [replies]] = [
+      await bindDatagramSockets(HOST, 0, 1),
+      await bindDatagramSockets(HOST, 0, 1),
+    ];
+    const [got, never]: number[][] = [[], []];
+    const far: number[] = [];
+    const sender = await openBatchedDatagramSocket({
+      host: HOST,
+      port: 0,
+      onDatagram: (_buffer, _start, _end, from) => far.push(from.port),
+      onError() {},
+    });
+    for (let i = 0; i < 200; i++) {
+      sender.send(Uint8Array.of(i), 0, 1, i < 100 ? requests.local : replies.local);
+    }
+    await pause();
+    const both = await adopt(requests.descriptor, got, [replies.descriptor, requests.descriptor]);
+    const alone = await adopt(replies.descriptor, never, []);
+    while (got.length < 200) await pause();
+    assertEquals(got, Array.from({ length: 200 }, (_, i) => (i + 100) % 200));
+    for (const socket of [both, alone]) socket.send(new Uint8Array(1), 0, 1, sender.local);
+    while (far.length < 2) await pause();
+    assertEquals(far, [requests.local.port, replies.local.port]);
+    for (const { local } of [replies, requests]) sender.send(Uint8Array.of(7), 0, 1, local);
+    while (got.length < 202) await pause();
+    assertEquals(never, []);
+    await Promise.all([both, alone, sender].map((socket) => socket.close()));
+    for (const socket of [requests, replies]) socket.close();
   },
 });
 
