@@ -7,6 +7,7 @@ import { type DatagramSystem, hasLibc, LibcSocket, SystemError } from "./batched
 import { MessageBatch } from "./batched_messages_io.ts";
 import { now, systemRandom } from "./clock_io.ts";
 import {
+  BLOCKED_IN_A_ROW,
   type DatagramOptions,
   type DatagramSocket,
   DEFAULT_MODERATION_MS,
@@ -58,8 +59,8 @@ export class BatchedDatagramSocket implements DatagramSocket {
   /** Whether this drain has delivered anything. */
   #found = false;
   #errors = 0;
-  /** Whether the last wait has blocked the thread. */
-  #blocked = false;
+  /** How many waits have blocked the thread since the event loop had its turn. */
+  #blocked = 0;
 
   /**
    * Messages to send: [#first, #count) wait. The place behind the last is for those that find the batch full, so
@@ -158,12 +159,15 @@ export class BatchedDatagramSocket implements DatagramSocket {
   }
 
   /**
-   * Waits for more datagrams. Blocking the thread costs least; every second time the event loop does it, and everything
-   * else has its turn.
+   * Waits for more datagrams. Blocking the thread costs least, and takes no longer than it should; every so often the
+   * event loop does it, and everything else has its turn.
    */
   #pause(): Promise<void> | undefined {
-    this.#blocked = !this.#blocked && this.#mayBlock();
-    if (!this.#blocked) return sleep(this.#moderation - TIMER_DELAY_MS);
+    if (this.#blocked === BLOCKED_IN_A_ROW || !this.#mayBlock()) {
+      this.#blocked = 0;
+      return sleep(this.#moderation - TIMER_DELAY_MS);
+    }
+    this.#blocked++;
     this.#system.sleep(this.#moderation);
     return undefined;
   }

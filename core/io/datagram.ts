@@ -11,11 +11,13 @@ export const DRAIN_CHECK = 8;
 export const ERRORS_IN_A_ROW = 8;
 export const ERROR_PAUSE_MS = 10;
 /** Longest wait for more datagrams by default, ms. */
-export const DEFAULT_MODERATION_MS = 2;
+export const DEFAULT_MODERATION_MS = 1;
 /** It waits when so many datagrams are to be expected meanwhile. */
-export const WORTH_WAITING = 2;
+export const WORTH_WAITING = 1;
 /** A wait that is longer leaves the thread to others, ms. */
 export const MAX_BLOCKED_MS = 2;
+/** So many waits in a row may block the thread; then the event loop has its turn. */
+export const BLOCKED_IN_A_ROW = 3;
 
 /** Why a socket could not be opened, in words that both sockets use. */
 export const OpenProblem = {

@@ -19,7 +19,7 @@ export const RUNTIME_FLAGS = {
   },
   io_wait: {
     type: "number",
-    default: 2,
+    default: 1,
     min: 0,
     max: 10,
     unit: "ms",
