@@ -79,8 +79,8 @@ export class TransactionTable {
   readonly #addresses: Address[] = [];
   readonly asides = new Map<TransactionId, Aside>();
   /** Per bucket its first record, as number + 1; 0: none. */
-  readonly #buckets: Int32Array;
-  readonly #mask: number;
+  #buckets = new Int32Array(1024);
+  #mask = 1023;
   /** The free record that was used last, as number + 1: low numbers stay in use, and in the processor's caches. */
   #free = 0;
   #used = 0;
@@ -92,9 +92,6 @@ export class TransactionTable {
     const memory = new ArrayBuffer(capacity * (1 << BYTE_SHIFT));
     this.words = new Int32Array(memory);
     this.bytes = new Uint8Array(memory);
-    const buckets = 1 << (32 - Math.clz32(Math.max(capacity - 1, 1)));
-    this.#buckets = new Int32Array(buckets);
-    this.#mask = buckets - 1;
   }
 
   /** How many transactions live. */
@@ -121,6 +118,7 @@ export class TransactionTable {
 
   /** A new transaction, entered under `key`, with a serial and nothing else. The caller has asked `full` before. */
   add(key: TransactionKey): TransactionId {
+    if (this.#size * 2 > this.#mask) this.#grow();
     const { words } = this;
     let next = this.#free;
     if (next === 0) {
@@ -194,6 +192,20 @@ export class TransactionTable {
       this.bytes[(tx << BYTE_SHIFT) + FLAGS] |= HAS_ASIDE;
     }
     return aside;
+  }
+
+  /** Twice as many buckets: as few as will do, since each look goes to a random one and they should fit the processor's caches. */
+  #grow(): void {
+    const { words } = this;
+    this.#buckets = new Int32Array(this.#buckets.length * 2);
+    this.#mask = this.#buckets.length - 1;
+    for (let tx = 0; tx < this.#used; tx++) {
+      const at = tx << RECORD_SHIFT;
+      if ((this.bytes[(at << 2) + FLAGS] & LIVE) === 0) continue;
+      const bucket = words[at + HASH_LOW] & this.#mask;
+      words[at + NEXT] = this.#buckets[bucket];
+      this.#buckets[bucket] = tx + 1;
+    }
   }
 
   #search(first: number, key: TransactionKey): TransactionId {
