@@ -96,7 +96,7 @@ export function viaPort(forwarded: string): number {
 
 /** A called side that is always busy. */
 export class BusySide {
-  /** The INVITEs that came, retransmissions included. */
+  /** The INVITEs that came, each once. */
   readonly invites: string[] = [];
   readonly #socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
   readonly #running: Promise<void>;
@@ -125,7 +125,7 @@ export class BusySide {
       for await (const [bytes] of this.#socket) {
         const text = new TextDecoder().decode(bytes);
         if (!text.startsWith("INVITE ")) continue;
-        this.invites.push(text);
+        if (!this.invites.includes(text)) this.invites.push(text);
         const to: Deno.NetAddr = { transport: "udp", hostname: "127.0.0.1", port: viaPort(text) };
         await this.#socket.send(new TextEncoder().encode(this.answer(text)), to);
       }

@@ -9,9 +9,17 @@ const REPORT_MS = 1000;
 /** How long the first connection to DBclient is waited for before the main thread hears that there is none, ms. */
 const CONNECT_MS = 60_000;
 
+/** An ErrorEvent, or a PromiseRejectionEvent. */
+interface Uncaught {
+  readonly error?: unknown;
+  readonly reason?: unknown;
+  preventDefault(): void;
+}
+
 /** The part of a worker's scope that is used; the library's types are those of a window. */
-interface WorkerScope extends EventTarget {
+interface WorkerScope {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  addEventListener(type: "error" | "unhandledrejection", listener: (event: Uncaught) => void): void;
   postMessage(message: FromWorker): void;
   close(): void;
 }
@@ -28,9 +36,9 @@ function describe(error: unknown): string {
 }
 
 /** An error that nobody caught ends this worker as it would end the program: the main thread starts another. */
-function crash(event: Event, error: unknown): void {
+function crash(event: Uncaught): void {
   event.preventDefault();
-  scope.postMessage({ kind: "crashed", reason: describe(error) });
+  scope.postMessage({ kind: "crashed", reason: describe(event.error ?? event.reason) });
   scope.close();
 }
 
@@ -60,11 +68,8 @@ async function end(): Promise<void> {
   scope.close();
 }
 
-scope.addEventListener("error", (event) => crash(event, (event as ErrorEvent).error));
-scope.addEventListener(
-  "unhandledrejection",
-  (event) => crash(event, (event as PromiseRejectionEvent).reason),
-);
+scope.addEventListener("error", crash);
+scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
   start(data).catch((error) => {
