@@ -113,8 +113,6 @@ Deno.test({
       const [sum, { credentialsIssued }] = await end();
       assertEquals([sum.usersAsked, sum.users, sum.usersVerified, credentialsIssued], [1, 1, 1, 1]);
       assertEquals([sum.forwarded, sum.strays, sum.workers_replaced], [2 * PORTS, 0, 0]);
-      // INVITE, its 486, ACK; and for each challenge an INVITE and an ACK; and what was sent again.
-      assert(sum.received >= 3 * PORTS + 2 * sum.challenged);
       assertEquals(sum.worker1_received + sum.worker2_received, sum.received);
       assert(sum.worker1_received > 0 && sum.worker2_received > 0);
     }),
