@@ -1,18 +1,30 @@
 /**
  * One pass over the header section: where each header field starts and ends, and which it is. No strings, no allocation,
- * no exceptions; every byte is looked at a bounded number of times.
+ * no exceptions; every byte is looked at a bounded number of times. The kernel (kernel/) takes what has no fault; the
+ * scan byte by byte says what is wrong with the rest, and does it all where there is no kernel.
  */
 import { COLON, CR, isLws, LF, SP, TAB, TOKEN } from "./ascii.ts";
 import { HEADER_IDS, headerForm, headerIdAt } from "./header.ts";
+import {
+  BODY_START,
+  FIRST,
+  HEADERS_END,
+  IDS,
+  LINE_SIZE,
+  LINES,
+  MAX_LINES,
+  REPEATS,
+} from "./kernel/assembly/layout.ts";
+import { scanKernel } from "./kernel/kernel.ts";
 
 /** More header lines than this in one message is a named problem. Our own bound; RFC 3261 sets none. */
-export const MAX_HEADERS = 256;
+export const MAX_HEADERS = MAX_LINES;
 
 /** What the scanner found wrong; the first one counts. */
 export type ScanFault = "none" | "no_end" | "malformed_line" | "too_many_headers";
 
 /** Offsets per header line: name start (which is the line's start), name end, value start, value end, line end. */
-const STRIDE = 5;
+const STRIDE = LINE_SIZE / 4;
 
 const SINGLE = Uint8Array.from({ length: HEADER_IDS }, (_, id) => headerForm(id) === "single" ? 1 : 0);
 
@@ -31,11 +43,24 @@ export class HeaderIndex {
   readonly ids: Uint8Array;
   readonly offsets: Int32Array;
   readonly first: Int16Array;
+  /** The result's address in the kernel, 0 when it is not there, and its first words. */
+  readonly #result: number;
+  readonly #summary: Int32Array;
 
   constructor(capacity: number = MAX_HEADERS) {
-    this.ids = new Uint8Array(capacity);
-    this.offsets = new Int32Array(capacity * STRIDE);
-    this.first = new Int16Array(HEADER_IDS);
+    const result = this.#result = capacity === MAX_HEADERS ? scanKernel?.takeResult() ?? 0 : 0;
+    if (result === 0) {
+      this.ids = new Uint8Array(capacity);
+      this.offsets = new Int32Array(capacity * STRIDE);
+      this.first = new Int16Array(HEADER_IDS);
+      this.#summary = this.offsets;
+    } else {
+      const { memory } = scanKernel!;
+      this.ids = new Uint8Array(memory, result + IDS, capacity);
+      this.offsets = new Int32Array(memory, result + LINES, capacity * STRIDE);
+      this.first = new Int16Array(memory, result + FIRST, HEADER_IDS);
+      this.#summary = new Int32Array(memory, result, FIRST / 4);
+    }
   }
 
   /** The start of header line `i`, which is the start of its name. */
@@ -59,6 +84,23 @@ export class HeaderIndex {
 
   /** Reads the header section that starts at `start` (after the start line) and ends before `end` at the latest. */
   scan(buffer: Uint8Array, start: number, end: number): ScanFault {
+    if (this.#result !== 0) {
+      const count = scanKernel!.scan(buffer, start, end, this.#result);
+      if (count >= 0) {
+        const summary = this.#summary;
+        this.count = count;
+        this.headersEnd = summary[HEADERS_END / 4];
+        this.bodyStart = summary[BODY_START / 4];
+        this.repeats = summary[REPEATS / 4] === 1;
+        this.faultAt = -1;
+        return "none";
+      }
+    }
+    return this.scanBytes(buffer, start, end);
+  }
+
+  /** {@linkcode scan} without the kernel. */
+  scanBytes(buffer: Uint8Array, start: number, end: number): ScanFault {
     const { ids, offsets, first } = this;
     const capacity = ids.length;
     first.fill(-1);
