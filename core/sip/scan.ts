@@ -43,23 +43,24 @@ export class HeaderIndex {
   readonly ids: Uint8Array;
   readonly offsets: Int32Array;
   readonly first: Int16Array;
-  /** The result's address in the kernel, 0 when it is not there, and its first words. */
+  /** What the kernel found besides: words of its layout, good after {@linkcode readMessage}. */
+  readonly found: Int32Array;
+  /** The result's address in the kernel, 0 when it is not there. */
   readonly #result: number;
-  readonly #summary: Int32Array;
 
   constructor(capacity: number = MAX_HEADERS) {
-    const result = this.#result = capacity === MAX_HEADERS ? scanKernel?.takeResult() ?? 0 : 0;
+    const result = this.#result = capacity === MAX_HEADERS ? scanKernel?.takeResult(this) ?? 0 : 0;
     if (result === 0) {
       this.ids = new Uint8Array(capacity);
       this.offsets = new Int32Array(capacity * STRIDE);
       this.first = new Int16Array(HEADER_IDS);
-      this.#summary = this.offsets;
+      this.found = this.offsets;
     } else {
       const { memory } = scanKernel!;
       this.ids = new Uint8Array(memory, result + IDS, capacity);
       this.offsets = new Int32Array(memory, result + LINES, capacity * STRIDE);
       this.first = new Int16Array(memory, result + FIRST, HEADER_IDS);
-      this.#summary = new Int32Array(memory, result, FIRST / 4);
+      this.found = new Int32Array(memory, result, FIRST / 4);
     }
   }
 
@@ -84,19 +85,29 @@ export class HeaderIndex {
 
   /** Reads the header section that starts at `start` (after the start line) and ends before `end` at the latest. */
   scan(buffer: Uint8Array, start: number, end: number): ScanFault {
-    if (this.#result !== 0) {
-      const count = scanKernel!.scan(buffer, start, end, this.#result);
-      if (count >= 0) {
-        const summary = this.#summary;
-        this.count = count;
-        this.headersEnd = summary[HEADERS_END / 4];
-        this.bodyStart = summary[BODY_START / 4];
-        this.repeats = summary[REPEATS / 4] === 1;
-        this.faultAt = -1;
-        return "none";
-      }
-    }
+    if (this.#result !== 0 && this.#take(scanKernel!.scan(buffer, start, end, this.#result))) return "none";
     return this.scanBytes(buffer, start, end);
+  }
+
+  /**
+   * Reads a whole message where there is a kernel: its start line, its header section and the fields that every
+   * receiver needs, which are then in {@linkcode found}.
+   *
+   * @returns false when the message has a problem or something unusual, or is too large; nothing of it is then here
+   */
+  readMessage(buffer: Uint8Array, start: number, end: number): boolean {
+    return this.#result !== 0 && this.#take(scanKernel!.readMessage(buffer, start, end, this.#result));
+  }
+
+  #take(count: number): boolean {
+    if (count < 0) return false;
+    const { found } = this;
+    this.count = count;
+    this.headersEnd = found[HEADERS_END / 4];
+    this.bodyStart = found[BODY_START / 4];
+    this.repeats = found[REPEATS / 4] === 1;
+    this.faultAt = -1;
+    return true;
   }
 
   /** {@linkcode scan} without the kernel. */

@@ -28,7 +28,7 @@ function hash(end: usize, length: u32): u32 {
 export function entryOf(start: usize, end: usize): usize {
   const length = <u32> (end - start);
   if (length - 1 >= <u32> MAX_NAME) return ENTRIES;
-  const entry: usize = ENTRIES + ENTRY_SIZE * <usize> load<u8>(SLOTS + hash(end, length));
+  const entry: usize = ENTRIES + ENTRY_SIZE * <usize> load<u8>(<usize> SLOTS + hash(end, length));
   const other = v128.or(
     v128.and(v128.xor(v128.load(start), v128.load(entry)), v128.load(entry, ENTRY_CARE)),
     v128.and(v128.xor(v128.load(start, 16), v128.load(entry, 16)), v128.load(entry, ENTRY_CARE + 16)),
