@@ -187,3 +187,13 @@ export class HeaderIndex {
     this.bodyStart = bodyStart;
   }
 }
+
+/**
+ * Memory in which messages are read without being copied first: for the datagrams that a socket receives. It is taken
+ * for as long as the program (or worker) runs.
+ *
+ * @returns undefined when there is no kernel, or not so much left
+ */
+export function messageMemory(size: number): Uint8Array<ArrayBuffer> | undefined {
+  return scanKernel?.allocate(size);
+}

@@ -4,7 +4,7 @@ import asc from "assemblyscript/asc";
 // The memory never grows: views of it, and what the system writes to, would be left behind.
 const OPTIONS = [
   ...["-O3", "--enable", "simd", "--runtime", "stub", "--noAssert", "--use", "abort="],
-  ...["--initialMemory", "192", "--maximumMemory", "192"],
+  ...["--initialMemory", "320", "--maximumMemory", "320"],
 ];
 
 /** The name of the module beside this file. */
