@@ -234,15 +234,6 @@ export const PROXY_FLAGS = {
     unit: "s",
     help: "How long a called side may ring (Timer C)",
   },
-  code_warmup: {
-    type: "integer",
-    default: 4000,
-    min: 0,
-    max: 1_000_000,
-    unit: "calls",
-    help:
-      "Calls rehearsed in memory before the proxy serves (2 s at most), so that the first real ones find compiled code",
-  },
   ...RUNTIME_FLAGS,
   stats_file: {
     type: "text",

@@ -6,6 +6,7 @@ import {
   DbclientConnection,
   formatAddress,
   type HashBackend,
+  messageMemory,
   now,
   openDatagramSocket,
   systemRandom,
@@ -15,15 +16,12 @@ import { isIpAddress } from "./destination.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
-import { rehearse } from "./rehearsal.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
 const TICK_MS = 10;
-/** The longest rehearsal, ms. */
-const REHEARSAL_MS = 2000;
 /** How long a name's address is remembered, ms. */
 const RESOLVED_MS = 60_000;
 /** Names remembered at most. */
@@ -139,7 +137,6 @@ export class RunningProxy implements ProgramProxy {
       );
       this.#outward.push(await this.#openSocket(host, 0, { socket: reply, receiveFrom: [] }));
     }
-    rehearse(values, hashes, systemRandom, values.code_warmup, now, REHEARSAL_MS);
     const environment = {
       random: systemRandom,
       now: now(),
@@ -179,6 +176,7 @@ export class RunningProxy implements ProgramProxy {
       adopt,
       io: values.io,
       moderation: values.io_wait,
+      memory: messageMemory,
       onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),
       onBatchEnd: (now) => this.#flush(now),
       urgent: () => this.#connection.waiting > 0,

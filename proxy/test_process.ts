@@ -19,7 +19,7 @@ function command(program: "proxy" | "dbclient", args: readonly string[]): Deno.C
     ? ["--code_warmup", "0", ...args]
     : args;
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", `-P=${program}`, `${program}/main.ts`, ...given],
+    args: ["run", "--quiet", `-P=${program}`, `${program}/main.ts`, ...args],
     cwd: ROOT,
     stdin: "null",
     stdout: "piped",

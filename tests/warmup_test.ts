@@ -83,8 +83,6 @@ class ProxyProcess implements AsyncDisposable {
 
   static async start(calledPort: number, args: readonly string[]): Promise<ProxyProcess> {
     const usual = [
-      "--code_warmup",
-      "0",
       "--listen",
       "udp:127.0.0.1:0",
       "--realm",

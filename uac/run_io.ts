@@ -2,6 +2,7 @@
 import {
   type Address,
   type DatagramSocket,
+  messageMemory,
   now,
   type OpenDatagramOptions,
   openDatagramSocket,
@@ -45,6 +46,7 @@ export class Run {
       port,
       io,
       moderation: ioWait,
+      memory: messageMemory,
       onDatagram: (buffer, start, end, from, now) => run?.engine.receive(buffer, start, end, from, now),
       onBatchEnd: (now) => {
         if (run !== undefined) run.#advance(now);

@@ -84,7 +84,7 @@ export class BatchedDatagramSocket implements DatagramSocket {
     this.#system = system;
     this.#options = options;
     this.#moderation = options.moderation ?? DEFAULT_MODERATION_MS;
-    this.#received = new MessageBatch(BATCH, options.maxDatagram ?? MAX_DATAGRAM);
+    this.#received = new MessageBatch(BATCH, options.maxDatagram ?? MAX_DATAGRAM, options.memory);
     this.local = { host: hostOf(system.sockaddr, 0), port: portOf(system.sockaddr, 0) };
     openSockets++;
     this.#running = this.#run();

@@ -2,6 +2,7 @@
  * The memory that recvmmsg and sendmmsg work on: `struct mmsghdr`, `iovec`, socket address and data of each message.
  * The layout is that of 64-bit little-endian Linux (recvmmsg(2), recvmsg(2)), the same on x86-64 and arm64.
  */
+import type { DatagramOptions } from "./datagram.ts";
 import { SOCKADDR_IN6_WORDS } from "./sockaddr.ts";
 
 /** Sizes and offsets in bytes. */
@@ -34,13 +35,15 @@ export class MessageBatch {
   /**
    * @param size messages
    * @param capacity bytes per message
+   * @param memory gives the memory for the data, or undefined when it has none
    */
-  constructor(readonly size: number, readonly capacity: number) {
+  constructor(readonly size: number, readonly capacity: number, memory?: DatagramOptions["memory"]) {
     this.#distance = Math.ceil(capacity / ALIGNMENT) * ALIGNMENT + SKEW;
     this.#vectors = size * MMSGHDR.size;
     this.#addresses = this.#vectors + size * IOVEC.size;
-    this.data = new Uint8Array(new ArrayBuffer(size * this.#distance));
-    // The buffers are outside of V8's heap, so they stay where they are as long as this object lives.
+    const bytes = size * this.#distance;
+    this.data = memory?.(bytes) ?? new Uint8Array(new ArrayBuffer(bytes));
+    // The buffers are outside of V8's heap, so they stay where they are as long as this object lives; so must `memory`.
     const control = new Uint8Array(new ArrayBuffer(this.#addresses + size * SOCKADDR.size));
     this.words = new Uint32Array(control.buffer);
     const dataAddress = addressOf(this.data);

@@ -119,6 +119,11 @@ export interface DatagramOptions {
   /** Longest datagram that is received, bytes. Default 65,535. */
   readonly maxDatagram?: number;
   /**
+   * Memory for received datagrams, taken once: as many bytes as asked for, or undefined when there are not so many. So
+   * they can be where who reads them wants them. Batched sockets only; without it the socket has its own.
+   */
+  readonly memory?: (size: number) => Uint8Array<ArrayBuffer> | undefined;
+  /**
    * A datagram: buffer[start, end), valid only during the call. The same host and port come as the same `Address`
    * object (while no more than some thousand others are about).
    *

@@ -1,6 +1,6 @@
 /** Mutated messages under one invariant: no exception, offsets inside the buffer, what is forwarded parses again. */
 import { assert, assertEquals } from "@std/assert";
-import { type Random, seededRandom } from "../random.ts";
+import { seededRandom } from "../random.ts";
 import { parseAuthAt } from "./auth_params.ts";
 import {
   addReceivedRport,
@@ -13,41 +13,12 @@ import {
 import { SipMessage } from "./message.ts";
 import { Patch } from "./patch.ts";
 import { StreamFramer } from "./stream.ts";
-import { INVITE, RESPONSE, TORTURE } from "./test_messages.ts";
+import { mutate } from "./test_mutations.ts";
 import { response } from "./write.ts";
 
-const SEEDS = [INVITE, RESPONSE, ...TORTURE.map(({ bytes }) => bytes)];
-const GOOD = SEEDS.filter((bytes) => new SipMessage().parse(bytes, 0, bytes.length) === undefined);
-/** Bytes that mean something to the parser come more often than chance would have it. */
-const SPECIAL = new TextEncoder().encode('\r\n\r\n \t:;,<>"\\@=/[]()0\x00\x7f\xff');
 const MUTATIONS = 6000;
 /** Another run explores other messages: FUZZ_SEED=n deno test … */
 const SEED = Number(Deno.env.get("FUZZ_SEED") ?? 20240501);
-
-function mutate(random: Random): Uint8Array {
-  const from = random.below(4) === 0 ? SEEDS : GOOD;
-  let bytes = from[random.below(from.length)].slice();
-  for (let n = random.below(3); n >= 0; n--) {
-    const at = random.below(bytes.length + 1);
-    const length = random.below(random.below(2) ? 4 : 60);
-    const other = SEEDS[random.below(SEEDS.length)];
-    const from = random.below(other.length);
-    const insert = [
-      () => new Uint8Array(0),
-      () => random.bytes(length),
-      () => Uint8Array.from({ length: 1 + (length & 3) }, () => SPECIAL[random.below(SPECIAL.length)]),
-      () => other.subarray(from, from + length),
-    ][random.below(4)]();
-    const skip = random.below(2) ? length : insert.length;
-    const joined = new Uint8Array(bytes.length + insert.length);
-    joined.set(bytes.subarray(0, at));
-    joined.set(insert, at);
-    const rest = bytes.subarray(Math.min(at + skip, bytes.length));
-    joined.set(rest, at + insert.length);
-    bytes = joined.slice(0, at + insert.length + rest.length);
-  }
-  return bytes;
-}
 
 function checkOffsets(message: SipMessage, start: number, end: number): void {
   let at = message.start;

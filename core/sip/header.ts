@@ -156,12 +156,13 @@ export const HEADER_IDS: number = Math.max(...Object.values(HeaderId)) + 1;
 const names: string[] = new Array(HEADER_IDS).fill("");
 const forms: HeaderForm[] = new Array(HEADER_IDS).fill("lines");
 
-interface Spelling {
+/** A name, full or compact, in lower case. */
+export interface HeaderSpelling {
   readonly bytes: Uint8Array;
   readonly id: HeaderId;
 }
 // Buckets by length and first letter: at most a few spellings each, and every one is compared in full.
-const buckets: (Spelling[] | undefined)[] = new Array(32 * 32);
+const buckets: (HeaderSpelling[] | undefined)[] = new Array(32 * 32);
 
 for (const [id, name, form, compact] of ROWS) {
   names[id] = name;
@@ -170,6 +171,11 @@ for (const [id, name, form, compact] of ROWS) {
     const bytes = encodeText(spelling.toLowerCase());
     (buckets[(bytes.length & 31) << 5 | bytes[0] & 31] ??= []).push({ bytes, id });
   }
+}
+
+/** All names that are known, full and compact. */
+export function headerSpellings(): HeaderSpelling[] {
+  return buckets.flatMap((bucket) => bucket ?? []);
 }
 
 /** The full name of a known header field as the RFCs spell it; "" for `HeaderId.OTHER`. */

@@ -1,6 +1,21 @@
 /** A SIP message as a view over bytes that it does not own: header order and bytes stay as they came. */
 import { CR, decodeText, LF, skipLws } from "./ascii.ts";
 import { headerForm, HeaderId } from "./header.ts";
+import {
+  CONTENT_LENGTH,
+  CSEQ_METHOD_END,
+  CSEQ_METHOD_START,
+  CSEQ_NUMBER,
+  FROM,
+  HEADERS_START,
+  LINE_PART_END,
+  LINE_PART_START,
+  MAX_FORWARDS,
+  METHOD_END,
+  STATUS,
+  TO,
+} from "./kernel/assembly/layout.ts";
+import { methodAt } from "./method.ts";
 import { NameAddrView } from "./name_addr.ts";
 import { type Problem, problem } from "./problem.ts";
 import { HeaderIndex, MAX_HEADERS } from "./scan.ts";
@@ -97,6 +112,10 @@ export class SipMessage {
     this.#forget(buffer);
     while (start < end && (buffer[start] === CR || buffer[start] === LF)) start++;
     this.start = start;
+    if (this.index.readMessage(buffer, start, end)) {
+      this.#take(end);
+      return undefined;
+    }
     const lineFault: StartLineFault = readStartLine(this, end);
     if (lineFault === "not_sip") {
       this.index.scan(buffer, end, end);
@@ -106,6 +125,32 @@ export class SipMessage {
     const scanFault = this.index.scan(buffer, this.headersStart, end);
     this.bodyEnd = end;
     return validate(this, lineFault, scanFault, end);
+  }
+
+  /** Takes over what the kernel found of a message without a problem. */
+  #take(end: number): void {
+    const { buffer } = this;
+    const { found } = this.index;
+    this.headersStart = found[HEADERS_START / 4];
+    const status = this.status = found[STATUS / 4];
+    const request = this.isRequest = status === 0;
+    if (request) {
+      this.method = this.cseqMethod = methodAt(buffer, this.start, found[METHOD_END / 4]);
+      this.requestUriStart = found[LINE_PART_START / 4];
+      this.requestUriEnd = found[LINE_PART_END / 4];
+    } else {
+      this.reasonStart = found[LINE_PART_START / 4];
+      this.reasonEnd = found[LINE_PART_END / 4];
+      this.cseqMethod = methodAt(buffer, found[CSEQ_METHOD_START / 4], found[CSEQ_METHOD_END / 4]);
+    }
+    this.cseqNumber = found[CSEQ_NUMBER / 4];
+    this.maxForwards = found[MAX_FORWARDS / 4];
+    const length = this.contentLength = found[CONTENT_LENGTH / 4];
+    this.bodyEnd = length < 0 ? end : this.bodyStart + length;
+    this.#via.take(buffer, found);
+    this.#viaState = 1;
+    this.from.take(buffer, found, FROM);
+    this.to.take(buffer, found, TO);
   }
 
   /** A copy that owns its bytes. */

@@ -14,6 +14,7 @@ export * from "./name_addr.ts";
 export * from "./patch.ts";
 export * from "./problem.ts";
 export * from "./reason.ts";
+export { messageMemory } from "./scan.ts";
 export * from "./stream.ts";
 export * from "./uri.ts";
 export * from "./uri_compare.ts";

@@ -16,6 +16,17 @@ import {
   SP,
   trimEnd,
 } from "./ascii.ts";
+import {
+  ADDR_END,
+  ADDR_START,
+  DISPLAY_END,
+  DISPLAY_START,
+  PARAMS_START,
+  TAG_END,
+  TAG_START,
+  URI_END,
+  URI_START,
+} from "./kernel/assembly/layout.ts";
 import { parseUri, type SipUri } from "./uri.ts";
 
 const TAG = encodeText("tag");
@@ -75,6 +86,21 @@ export class NameAddrView {
     if (at >= limit || at === this.uriStart) return false;
     this.uriEnd = at;
     return this.#params(at + 1, limit);
+  }
+
+  /** Takes over what the kernel found of a value, in words of its layout from address `at` on. */
+  take(buffer: Uint8Array, found: Int32Array, at: number): void {
+    at /= 4;
+    this.buffer = buffer;
+    this.start = found[at + ADDR_START / 4];
+    this.end = found[at + ADDR_END / 4];
+    this.displayStart = found[at + DISPLAY_START / 4];
+    this.displayEnd = found[at + DISPLAY_END / 4];
+    this.uriStart = found[at + URI_START / 4];
+    this.uriEnd = found[at + URI_END / 4];
+    this.paramsStart = found[at + PARAMS_START / 4];
+    this.tagStart = found[at + TAG_START / 4];
+    this.tagEnd = found[at + TAG_END / 4];
   }
 
   /** Forgets what was read. */

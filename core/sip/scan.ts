@@ -1,18 +1,30 @@
 /**
  * One pass over the header section: where each header field starts and ends, and which it is. No strings, no allocation,
- * no exceptions; every byte is looked at a bounded number of times.
+ * no exceptions; every byte is looked at a bounded number of times. The kernel (kernel/) takes what has no fault; the
+ * scan byte by byte says what is wrong with the rest, and does it all where there is no kernel.
  */
 import { COLON, CR, isLws, LF, SP, TAB, TOKEN } from "./ascii.ts";
 import { HEADER_IDS, headerForm, headerIdAt } from "./header.ts";
+import {
+  BODY_START,
+  FIRST,
+  HEADERS_END,
+  IDS,
+  LINE_SIZE,
+  LINES,
+  MAX_LINES,
+  REPEATS,
+} from "./kernel/assembly/layout.ts";
+import { scanKernel } from "./kernel/kernel.ts";
 
 /** More header lines than this in one message is a named problem. Our own bound; RFC 3261 sets none. */
-export const MAX_HEADERS = 256;
+export const MAX_HEADERS = MAX_LINES;
 
 /** What the scanner found wrong; the first one counts. */
 export type ScanFault = "none" | "no_end" | "malformed_line" | "too_many_headers";
 
 /** Offsets per header line: name start (which is the line's start), name end, value start, value end, line end. */
-const STRIDE = 5;
+const STRIDE = LINE_SIZE / 4;
 
 const SINGLE = Uint8Array.from({ length: HEADER_IDS }, (_, id) => headerForm(id) === "single" ? 1 : 0);
 
@@ -31,11 +43,25 @@ export class HeaderIndex {
   readonly ids: Uint8Array;
   readonly offsets: Int32Array;
   readonly first: Int16Array;
+  /** What the kernel found besides: words of its layout, good after {@linkcode readMessage}. */
+  readonly found: Int32Array;
+  /** The result's address in the kernel, 0 when it is not there. */
+  readonly #result: number;
 
   constructor(capacity: number = MAX_HEADERS) {
-    this.ids = new Uint8Array(capacity);
-    this.offsets = new Int32Array(capacity * STRIDE);
-    this.first = new Int16Array(HEADER_IDS);
+    const result = this.#result = capacity === MAX_HEADERS ? scanKernel?.takeResult(this) ?? 0 : 0;
+    if (result === 0) {
+      this.ids = new Uint8Array(capacity);
+      this.offsets = new Int32Array(capacity * STRIDE);
+      this.first = new Int16Array(HEADER_IDS);
+      this.found = this.offsets;
+    } else {
+      const { memory } = scanKernel!;
+      this.ids = new Uint8Array(memory, result + IDS, capacity);
+      this.offsets = new Int32Array(memory, result + LINES, capacity * STRIDE);
+      this.first = new Int16Array(memory, result + FIRST, HEADER_IDS);
+      this.found = new Int32Array(memory, result, FIRST / 4);
+    }
   }
 
   /** The start of header line `i`, which is the start of its name. */
@@ -59,6 +85,33 @@ export class HeaderIndex {
 
   /** Reads the header section that starts at `start` (after the start line) and ends before `end` at the latest. */
   scan(buffer: Uint8Array, start: number, end: number): ScanFault {
+    if (this.#result !== 0 && this.#take(scanKernel!.scan(buffer, start, end, this.#result))) return "none";
+    return this.scanBytes(buffer, start, end);
+  }
+
+  /**
+   * Reads a whole message where there is a kernel: its start line, its header section and the fields that every
+   * receiver needs, which are then in {@linkcode found}.
+   *
+   * @returns false when the message has a problem or something unusual, or is too large; nothing of it is then here
+   */
+  readMessage(buffer: Uint8Array, start: number, end: number): boolean {
+    return this.#result !== 0 && this.#take(scanKernel!.readMessage(buffer, start, end, this.#result));
+  }
+
+  #take(count: number): boolean {
+    if (count < 0) return false;
+    const { found } = this;
+    this.count = count;
+    this.headersEnd = found[HEADERS_END / 4];
+    this.bodyStart = found[BODY_START / 4];
+    this.repeats = found[REPEATS / 4] === 1;
+    this.faultAt = -1;
+    return true;
+  }
+
+  /** {@linkcode scan} without the kernel. */
+  scanBytes(buffer: Uint8Array, start: number, end: number): ScanFault {
     const { ids, offsets, first } = this;
     const capacity = ids.length;
     first.fill(-1);
@@ -133,4 +186,14 @@ export class HeaderIndex {
     this.headersEnd = headersEnd;
     this.bodyStart = bodyStart;
   }
+}
+
+/**
+ * Memory in which messages are read without being copied first: for the datagrams that a socket receives. It is taken
+ * for as long as the program (or worker) runs.
+ *
+ * @returns undefined when there is no kernel, or not so much left
+ */
+export function messageMemory(size: number): Uint8Array<ArrayBuffer> | undefined {
+  return scanKernel?.allocate(size);
 }

@@ -17,13 +17,33 @@ import {
   skipToken,
   SLASH,
 } from "./ascii.ts";
+import {
+  BRANCH_END,
+  BRANCH_START,
+  HOST_END,
+  HOST_START,
+  MADDR_END,
+  MADDR_START,
+  PORT,
+  RECEIVED_END,
+  RECEIVED_START,
+  RPORT_END,
+  RPORT_NAME_END,
+  RPORT_START,
+  SENT_BY_END,
+  TRANSPORT_END,
+  TRANSPORT_START,
+  TTL,
+  VIA_END,
+  VIA_START,
+} from "./kernel/assembly/layout.ts";
 
 const SIP = encodeText("sip");
 const BRANCH = encodeText("branch");
 const RECEIVED = encodeText("received");
 const RPORT = encodeText("rport");
 const MADDR = encodeText("maddr");
-const TTL = encodeText("ttl");
+const TTL_NAME = encodeText("ttl");
 const COOKIE = encodeText("z9hg4bk");
 
 const TRANSPORTS: readonly (readonly [string, Uint8Array])[] = ["UDP", "TCP", "TLS", "WS", "WSS", "SCTP"].map(
@@ -98,6 +118,30 @@ export class ViaView {
     if (at === this.transportStart || at >= limit || !isLws(buffer[at])) return false;
     at = this.#sentBy(skipLws(buffer, at, limit), limit);
     return at >= 0 && this.#params(at, limit);
+  }
+
+  /** Takes over what the kernel found of a value, in words of its layout. */
+  take(buffer: Uint8Array, found: Int32Array): void {
+    this.buffer = buffer;
+    this.#host = this.#branch = undefined;
+    this.start = found[VIA_START / 4];
+    this.end = found[VIA_END / 4];
+    this.transportStart = found[TRANSPORT_START / 4];
+    this.transportEnd = found[TRANSPORT_END / 4];
+    this.hostStart = found[HOST_START / 4];
+    this.hostEnd = found[HOST_END / 4];
+    this.sentByEnd = found[SENT_BY_END / 4];
+    this.explicitPort = found[PORT / 4];
+    this.branchStart = found[BRANCH_START / 4];
+    this.branchEnd = found[BRANCH_END / 4];
+    this.receivedStart = found[RECEIVED_START / 4];
+    this.receivedEnd = found[RECEIVED_END / 4];
+    this.rportNameEnd = found[RPORT_NAME_END / 4];
+    this.rportStart = found[RPORT_START / 4];
+    this.rportEnd = found[RPORT_END / 4];
+    this.maddrStart = found[MADDR_START / 4];
+    this.maddrEnd = found[MADDR_END / 4];
+    this.ttl = found[TTL / 4];
   }
 
   /** The transport in upper case. */
@@ -215,7 +259,7 @@ export class ViaView {
     const buffer = this.buffer;
     switch (nameEnd - nameStart) {
       case 3:
-        if (equalsIgnoreCase(buffer, nameStart, nameEnd, TTL)) {
+        if (equalsIgnoreCase(buffer, nameStart, nameEnd, TTL_NAME)) {
           this.ttl = parseDecimal(buffer, start, end, 255);
         }
         break;
