@@ -14,10 +14,6 @@ export interface Outcome {
 }
 
 function command(program: "proxy" | "dbclient", args: readonly string[]): Deno.Command {
-  // A rehearsal would only make the tests longer.
-  const given = program === "proxy" && !args.includes("--code_warmup")
-    ? ["--code_warmup", "0", ...args]
-    : args;
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", `-P=${program}`, `${program}/main.ts`, ...args],
     cwd: ROOT,
