@@ -12,13 +12,13 @@ const PLACES = 1024;
  * @example
  * ```ts
  * import { AddressBook } from "./address_book.ts";
- * import { assertEquals, assertStrictEquals } from "@std/assert";
+ * import { assert, assertEquals } from "@std/assert";
  *
  * const book = new AddressBook();
  * const bytes = new TextEncoder().encode("sip:192.0.2.1");
  * const address = book.at(bytes, 4, bytes.length, 5060);
  * assertEquals(address, { host: "192.0.2.1", port: 5060 });
- * assertStrictEquals(book.at(bytes, 4, bytes.length, 5060), address);
+ * assert(book.at(bytes, 4, bytes.length, 5060) === address);
  * ```
  */
 export class AddressBook {
