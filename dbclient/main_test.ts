@@ -118,7 +118,7 @@ Deno.test("users: add, import, list and remove, while the server runs on the sam
     const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile]);
     assertMatch(
       server.ready,
-      /^dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, hash-wasm$/,
+      /^dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, lanes$/,
     );
 
     const csv = `${directory}/users.csv`;

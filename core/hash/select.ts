@@ -15,8 +15,8 @@ export type HashChoice = "auto" | "lanes" | "hash-wasm" | "noble";
 export const HASH_CHOICES: readonly HashChoice[] = ["auto", "lanes", "hash-wasm", "noble"];
 
 const ORDERS: Readonly<Record<HashChoice, LoadOrder>> = {
-  // Until a measurement of whole calls says otherwise, docs/decisions/lanes_kernel.md.
-  "auto": { get: [HASH_WASM, NOBLE], many: [LANES, SCALAR_LANES] },
+  // What whole calls cost with each: docs/decisions/lanes_kernel.md.
+  "auto": { get: [LANES, SCALAR_LANES, HASH_WASM, NOBLE] },
   "lanes": { get: [LANES, SCALAR_LANES, HASH_WASM, NOBLE] },
   "hash-wasm": { get: [HASH_WASM, NOBLE] },
   "noble": { get: [NOBLE] },
@@ -27,7 +27,7 @@ export type { LoadedHashBackend };
 /**
  * Starts a hash backend.
  *
- * "auto" takes hash-wasm for single chains and the lanes kernel for many at once. Another choice means that one for
+ * "auto" takes the lanes kernel, as "lanes" does. Another choice means that one for
  * everything. What fails to start is replaced by the next slower one, down to noble, which needs nothing; so a program
  * without WebAssembly works, more slowly, and says so.
  *

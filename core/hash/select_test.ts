@@ -29,15 +29,15 @@ async function assertFallsBack(choice: HashChoice, reason: string): Promise<void
   assertEquals(toHex(abc), "a9993e364706816aba3e25717850c26c9cd0d89d");
 }
 
-Deno.test("auto and hash-wasm give hash-wasm, noble gives noble, without a warning", async () => {
+Deno.test("auto gives the lanes kernel, hash-wasm and noble give themselves, without a warning", async () => {
   for (
-    const [choice, name] of [["auto", "hash-wasm"], ["hash-wasm", "hash-wasm"], ["noble", "noble"]] as const
+    const [choice, name] of [["auto", "lanes"], ["hash-wasm", "hash-wasm"], ["noble", "noble"]] as const
   ) {
     const { backend, warning } = await loadHashBackend(choice);
     assertEquals([backend.name, warning], [name, undefined]);
   }
   const { backend } = await loadHashBackend();
-  assertEquals([backend.name, backend.get("SHA-1").backend], ["hash-wasm", "hash-wasm"]);
+  assertEquals([backend.name, backend.get("SHA-1").backend], ["lanes", "lanes"]);
   assertEquals(backend.many("SHA-1").backend, "lanes");
 });
 
@@ -54,9 +54,8 @@ Deno.test("an unknown choice is an error that names those allowed", async () => 
   await assertRejects(() => loadHashBackend("openssl" as HashChoice), RangeError, expected);
 });
 
-Deno.test("without WebAssembly both auto and hash-wasm go on with noble and say so", async () => {
+Deno.test("without WebAssembly hash-wasm goes on with noble and says so", async () => {
   await withWebAssembly(undefined, async () => {
-    await assertFallsBack("auto", "WebAssembly is not supported");
     await assertFallsBack("hash-wasm", "WebAssembly is not supported");
     assertEquals((await loadHashBackend("noble")).warning, undefined);
   });
@@ -67,7 +66,7 @@ Deno.test("where WebAssembly throws when it starts, likewise", async () => {
     throw new Error("code generation disallowed\nby policy");
   };
   await withWebAssembly({ compile: refuse, instantiate: refuse }, async () => {
-    await assertFallsBack("auto", "code generation disallowed");
+    await assertFallsBack("hash-wasm", "code generation disallowed");
   });
   await withWebAssembly(
     { compile: refuse, instantiate: () => Promise.reject(new Error("no memory")) },
@@ -75,7 +74,7 @@ Deno.test("where WebAssembly throws when it starts, likewise", async () => {
       await assertFallsBack("hash-wasm", "no memory");
     },
   );
-  assertEquals((await loadHashBackend()).backend.name, "hash-wasm");
+  assertEquals((await loadHashBackend()).backend.name, "lanes");
 });
 
 Deno.test("a WebAssembly that miscounts is not used", async () => {
@@ -89,5 +88,5 @@ Deno.test("a WebAssembly that miscounts is not used", async () => {
   };
   const real = globalThis.WebAssembly;
   const broken = { compile: real.compile, instantiate: () => Promise.resolve({ exports }) };
-  await withWebAssembly(broken, () => assertFallsBack("auto", "wrong digests"));
+  await withWebAssembly(broken, () => assertFallsBack("hash-wasm", "wrong digests"));
 });
