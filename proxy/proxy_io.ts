@@ -176,7 +176,8 @@ export class RunningProxy implements ProgramProxy {
       adopt,
       io: values.io,
       moderation: values.io_wait,
-      memory: messageMemory,
+      // A socket that only sends leaves the memory to others.
+      memory: adopt?.receiveFrom?.length === 0 ? undefined : messageMemory,
       onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),
       onBatchEnd: (now) => this.#flush(now),
       urgent: () => this.#connection.waiting > 0,
