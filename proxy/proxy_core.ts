@@ -105,7 +105,7 @@ export class ProxyCore implements TransactionUser {
   readonly #response = new ByteWriter(4096);
   /** Header lines of the response that is being made. */
   readonly lines = new ByteWriter(1024);
-  /** `SIP/2.0/UDP host:port;branch=…` and `<sip:host:port;lr;did=` by the host:port that a target sees. */
+  /** `SIP/2.0/UDP host:port;branch=…` and `<sip:host:port;lr;did=` by what a target sees of this proxy. */
   readonly #vias = new Map<string, LineStart>();
   readonly #recordRoutes = new Map<string, LineStart>();
   readonly #branchPrefix: string;
@@ -454,7 +454,7 @@ export class ProxyCore implements TransactionUser {
   #pushVia(patch: Patch, self: string): void {
     let line = this.#vias.get(self);
     if (line === undefined) {
-      line = new LineStart(`SIP/2.0/UDP ${self};branch=${this.#branchPrefix}`, 3 * 8);
+      line = new LineStart(`${self};branch=${this.#branchPrefix}`, 3 * 8);
       this.#vias.set(self, line);
     }
     this.#branches++;

@@ -4,10 +4,10 @@ import type { ReplyAddresses } from "./local_names.ts";
 
 /** What a proxy core is set up with. */
 export interface ProxyOptions {
-  /** Addresses it listens on: the first of a target's family is used in Via and Record-Route. */
+  /** Addresses it listens on: the first of a target's transport and family is used in Via and Record-Route. */
   readonly listen: readonly Address[];
-  /** The host and port that others see, when it is not the one listened on. */
-  readonly advertise?: Address;
+  /** What others see, when it is not what is listened on: for all listeners, or by transport. */
+  readonly advertise: readonly Address[];
   /** Where responses come in, when it is not there: in Via. */
   readonly reply?: ReplyAddresses;
   readonly realms: readonly string[];

@@ -8,6 +8,8 @@ export * from "./dbclient_link_types.ts";
 export * from "./hmac_io.ts";
 export * from "./shared_clock_io.ts";
 export * from "./shared_socket_io.ts";
+export * from "./stream_transport.ts";
+export * from "./stream_transport_io.ts";
 export * from "./stream_writer_io.ts";
 export * from "./turn_io.ts";
 export * from "./warmup_file_io.ts";
