@@ -2,6 +2,7 @@
 import {
   formatAddress,
   formatHelp,
+  formatTransportAddress,
   loadHashBackend,
   mergeConfig,
   parseFlags,
@@ -13,12 +14,13 @@ import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
 import { type ProgramProxy, RunningProxy } from "./proxy_io.ts";
 import { loadRoute, readText } from "./route_io.ts";
 import { readSettings } from "./settings.ts";
+import { readTlsIdentity, withTls } from "./tls_files_io.ts";
 import { readWarmup, type Warmup } from "./warmup_io.ts";
 import { type WorkerOptions, WorkerProxy } from "./workers/worker_proxy_io.ts";
 
 const USAGE = `usage: deno task proxy [flags]
 
-A stateful SIP proxy (UDP) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
+A stateful SIP proxy (UDP, TCP, TLS) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
 Example: deno task proxy --listen udp:127.0.0.1:5060 --realm example.com --dbclient_addr 127.0.0.1 \\
            --dbclient_port 19760 --next_hop sip:127.0.0.1:5080 --auth pc`;
 
@@ -95,8 +97,18 @@ function writeStatistics(path: string, statistics: Record<string, number>): void
   Deno.renameSync(temporary, path);
 }
 
+/** On SIGHUP. What is wrong is said, and changes nothing. */
+function renewTls(proxy: ProgramProxy, values: ProxyValues): void {
+  try {
+    proxy.renew(readTlsIdentity(values)!);
+    say("new certificate in use for new connections");
+  } catch (error) {
+    say(`${(error as Error).message}; the old certificate stays in use`);
+  }
+}
+
 async function run(values: ProxyValues): Promise<void> {
-  const settings = readSettings(values);
+  const settings = withTls(readSettings(values), values);
   const keys = readKeys(values);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
@@ -130,9 +142,10 @@ async function run(values: ProxyValues): Promise<void> {
   const end = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
   });
+  if (settings.tls !== undefined) Deno.addSignalListener("SIGHUP", () => renewTls(proxy, values));
   // So that the first call after the ready line finds DBclient, where there is one.
   if (settings.auth !== "none") await Promise.race([proxy.whenConnected(CONNECT_WAIT_MS), end]);
-  const listening = proxy.listening.map((address) => `udp:${formatAddress(address)}`).join(", ");
+  const listening = proxy.listening.map(formatTransportAddress).join(", ");
   const dbclient = formatAddress({ host: values.dbclient_addr, port: values.dbclient_port });
   say(
     `ready on ${listening}, realm ${values.realm.join(", ") || "none"}, auth ${settings.auth}, ` +

@@ -237,6 +237,12 @@ export const PROXY_FLAGS = {
     unit: "s",
     help: "How long a called side may ring (Timer C)",
   },
+  dns_servers: {
+    type: "list",
+    value: "ADDRESS[:PORT]",
+    default: [],
+    help: "Name servers that next hops are looked up with; without it those of /etc/resolv.conf",
+  },
   ...STREAM_FLAGS,
   ...RUNTIME_FLAGS,
   stats_file: {

@@ -9,11 +9,13 @@ import {
   decrementMaxForwards,
   encodeText,
   HeaderId,
+  isReliable,
   NO_TRANSACTION,
   Patch,
   popRoute,
   popVia,
   type Problem,
+  problem,
   problemReason,
   pushRecordRoute,
   pushVia,
@@ -53,6 +55,7 @@ const ROUTE_WAIT_MS = 64_000;
 const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
 const NO_HEADERS: readonly string[] = [];
 const GREATER = 0x3e;
+const DROP = problem("drop", "", "");
 
 /** The values of all lines of a header, as one list that can stand in a header again. */
 function allValues(message: SipMessage, id: HeaderId): string {
@@ -129,7 +132,13 @@ export class ProxyCore implements TransactionUser {
     this.#branchPrefix = `z9hG4bK${toHex(random.bytes(6))}`;
     this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
     this.layer = new TransactionLayer(
-      { now: environment.now, random, maxTransactions: options.maxTransactions, trying: "never" },
+      {
+        now: environment.now,
+        random,
+        maxTransactions: options.maxTransactions,
+        trying: "never",
+        reliable: isReliable,
+      },
       environment.send,
       this,
     );
@@ -143,9 +152,27 @@ export class ProxyCore implements TransactionUser {
     this.counters.received++;
     this.#now = now;
     const message = this.#message;
-    const problem = message.parse(buffer, start, end);
-    if (problem === undefined) this.layer.receive(message, from, now);
-    else this.#refuseMalformed(message, problem, from);
+    const fault = message.parse(buffer, start, end);
+    if (fault === undefined) this.layer.receive(message, from, now);
+    else this.#refuseMalformed(message, fault, from);
+  }
+
+  /**
+   * Answers what there is of a message whose stream cannot be read on, if it is a request (RFC 3261 §18.3). The bytes are used
+   * during the call only.
+   */
+  receiveMalformed(problem: Problem, buffer: Uint8Array, start: number, end: number, from: Address): void {
+    this.counters.received++;
+    const message = this.#message;
+    message.parse(buffer, start, end);
+    const answered = message.isRequest && message.method !== "ACK";
+    this.#refuseMalformed(message, answered ? problem : DROP, from);
+  }
+
+  /** Nothing can be sent to an address any more: what waits there is told so. */
+  unreachable(to: Address, now: number): void {
+    this.#now = now;
+    this.layer.transportError(to, now);
   }
 
   /** Whether the Request-URI names this proxy or a domain that it serves. */
@@ -381,14 +408,15 @@ export class ProxyCore implements TransactionUser {
     const { layer } = this;
     const serial = server === NO_TRANSACTION ? 0 : layer.serialOf(server);
     if (server !== NO_TRANSACTION && message.method === "INVITE") layer.sendTrying(server, now, message);
-    this.environment.resolve(target.host, (host, at) => {
+    const { host, port, transport } = target;
+    this.environment.locate({ host, port, transport }, ([address], at) => {
       if (server !== NO_TRANSACTION) {
         if (layer.serialOf(server) !== serial || this.contexts.isAnswered(server)) return;
-        if (host === undefined) {
+        if (address === undefined) {
           return this.reply(kept, server, 500, "Next hop has no address", NO_HEADERS, at);
         }
       }
-      if (host !== undefined) this.#send(kept, server, from, how, { host, port: target.port }, at);
+      if (address !== undefined) this.#send(kept, server, from, how, address, at);
     });
   }
 
@@ -540,7 +568,7 @@ export class ProxyCore implements TransactionUser {
     const out = this.#response;
     out.clear();
     writeResponse(out, message, status, reason, { toTag: this.#toTagOf(message), headers, source: from });
-    this.environment.send(out.buffer, 0, out.length, responseAddress(via, from, false));
+    this.environment.send(out.buffer, 0, out.length, responseAddress(via, from, isReliable(from)));
   }
 
   #routeFailed(request: RequestContext, error: unknown): void {

@@ -1,5 +1,5 @@
 /** What a proxy core is given, and what it counts. */
-import type { Address, Random, SendMessage } from "../mod.ts";
+import type { Address, Located, Random, SendMessage, SipTarget } from "../mod.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 
 /** What a proxy core is set up with. */
@@ -32,8 +32,8 @@ export interface ProxyEnvironment {
   readonly cache?: SharedArrayBuffer;
   /** Sends a datagram; see SendMessage. */
   readonly send: SendMessage;
-  /** Finds the address of a host name; `done` gets undefined when there is none. */
-  resolve(host: string, done: (address: string | undefined, now: number) => void): void;
+  /** Finds the addresses of the servers of a domain (RFC 3263), in the order in which they are to be tried; none: there is nobody. */
+  locate(target: SipTarget, done: Located): void;
   /** Tells of something that an operator should know, without secrets. */
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }

@@ -8,7 +8,9 @@ import {
   isLoopback,
   isReliable,
   parseHostPort,
+  parseNameServer,
   parseUri,
+  type TlsIdentity,
   type Transport,
   UsageError,
 } from "../mod.ts";
@@ -23,6 +25,10 @@ export interface Settings {
   readonly listen: readonly Address[];
   /** What others see of the listeners: one without a transport stands for all. */
   readonly advertise: readonly Address[];
+  /** For tls listeners. */
+  readonly tls?: TlsIdentity;
+  /** Certificates, PEM, that next hops over TLS may be signed by. */
+  readonly tlsAuthorities?: readonly string[];
   readonly auth: AuthMode;
   readonly methods: ReadonlySet<string>;
   readonly aliases: ReadonlyMap<string, string>;
@@ -124,6 +130,12 @@ export function readSettings(values: ProxyValues): Settings {
   const listen = values.listen.map(readListen);
   checkListen(values, listen);
   const advertise = values.advertise.map(readAdvertise);
+  const server = values.dns_servers.find((text) => parseNameServer(text) === undefined);
+  if (server !== undefined) {
+    throw new UsageError(
+      `--dns_servers: ${JSON.stringify(server)} is not allowed; it takes ADDRESS or ADDRESS:PORT`,
+    );
+  }
   if (!isLoopback(values.dbclient_addr)) {
     throw new UsageError(
       `--dbclient_addr: ${values.dbclient_addr} is not a loopback address: that needs TLS and a key, and this version ` +

@@ -5,6 +5,7 @@ export * from "./datagram.ts";
 export * from "./datagram_io.ts";
 export * from "./dbclient_link_io.ts";
 export * from "./dbclient_link_types.ts";
+export * from "./dns_io.ts";
 export * from "./hmac_io.ts";
 export * from "./shared_clock_io.ts";
 export * from "./shared_socket_io.ts";

@@ -102,7 +102,7 @@ export class StreamTransport {
     const listeners = this.#listeners.filter(({ local }) => local.transport === "tls");
     if (listeners.length === 0) return;
     // Tried at another port first: the old listener has to go before the new one can have its port.
-    openListener({ ...listeners[0].local, port: 0 }, tls, false).close();
+    tryToListen({ ...listeners[0].local, port: 0 }, tls);
     for (const listener of listeners) {
       const { local, reusePort, socket } = listener;
       socket.close();
@@ -307,6 +307,19 @@ function pong(pings: number): Uint8Array<ArrayBuffer> {
 /** Connections with the same key lead to the same place, and to the same name on its certificate. */
 function addressKey({ host, port, transport, name = "" }: Address): string {
   return `${transport} ${host} ${port} ${name}`;
+}
+
+/**
+ * Opens a listener and closes it again, to see whether that can be done.
+ *
+ * @returns where it was
+ * @throws {Error} as {@linkcode StreamTransport.listen} does
+ */
+export function tryToListen(address: Address, tls?: TlsIdentity): Address {
+  const socket = openListener(address, tls, false);
+  const { port } = socket.addr as Deno.NetAddr;
+  socket.close();
+  return { ...address, port };
 }
 
 function openListener({ host, port, transport }: Address, tls: TlsIdentity | undefined, reusePort: boolean) {

@@ -119,7 +119,7 @@ export class Crew {
     this.#ending = true;
     clearInterval(this.#watch);
     for (const { restart } of this.#places) clearTimeout(restart);
-    this.#send({ kind: "end" });
+    this.send({ kind: "end" });
     this.#lookForEnd();
     const timer = setTimeout(this.#ended.resolve, END_MS);
     await this.#ended.promise;
@@ -127,7 +127,8 @@ export class Crew {
     for (const place of this.#places) this.#dismiss(place);
   }
 
-  #send(message: ToWorker): void {
+  /** Says something to all workers that are there; those that come later are told by `startOf`. */
+  send(message: ToWorker): void {
     for (const { thread } of this.#places) thread?.postMessage(message);
   }
 

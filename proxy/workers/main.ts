@@ -1,5 +1,5 @@
 /** A worker of `proxy --workers N`: serves with the sockets and the cache that the main thread gives it. */
-import { joinClock, loadHashBackend } from "../../mod.ts";
+import { joinClock, loadHashBackend, type TlsIdentity } from "../../mod.ts";
 import { RunningProxy } from "../proxy_io.ts";
 import { loadRoute } from "../route_io.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
@@ -61,6 +61,15 @@ async function start({ values, settings, keys, shared, clockOrigin }: WorkerStar
   scope.postMessage({ kind: "connected" });
 }
 
+function renew(tls: TlsIdentity): void {
+  try {
+    proxy?.renew(tls);
+  } catch (error) {
+    const fields = { error: (error as Error).message.split("\n")[0] };
+    scope.postMessage({ kind: "log", event: "tls_not_renewed", fields });
+  }
+}
+
 async function end(): Promise<void> {
   clearInterval(reports);
   await proxy?.close();
@@ -72,6 +81,7 @@ scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
+  if (data.kind === "renew") return renew(data.tls);
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
     scope.close();

@@ -1,4 +1,5 @@
 /** What the main thread and a worker say to each other: all of it. */
+import type { TlsIdentity } from "../../mod.ts";
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
 import type { Settings } from "../settings.ts";
@@ -18,6 +19,8 @@ export interface WorkerStart {
 /** To a worker. */
 export type ToWorker =
   | WorkerStart
+  /** Take new certificates. */
+  | { readonly kind: "renew"; readonly tls: TlsIdentity }
   /** Stop serving, say "ended", and end. */
   | { readonly kind: "end" };
 

@@ -5,13 +5,17 @@ import {
   bindDatagramSockets,
   type BoundSocket,
   clockOrigin,
+  isReliable,
   now,
   systemRandom,
+  type TlsIdentity,
+  tryToListen,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
+import type { Settings } from "../settings.ts";
 import { Crew, type Thread } from "./crew_io.ts";
 import type { WorkerStart } from "./messages.ts";
 
@@ -24,8 +28,9 @@ const NOBODY: IssueService = {
 /** What is needed beside the flags; the routing function is loaded by the workers. */
 export type WorkerOptions = Pick<RunOptions, "values" | "settings" | "hashes" | "keys" | "warmup" | "log">;
 
-/** The sockets of one address listened on, one of each sort for each worker. */
+/** What there is of one address listened on: UDP sockets, one of each sort for each worker; connections are the workers' own. */
 interface Bound {
+  readonly local: Address;
   readonly listen: readonly BoundSocket[];
   readonly reply: readonly BoundSocket[];
 }
@@ -38,7 +43,17 @@ export class WorkerProxy implements ProgramProxy {
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
 
-  private constructor(crew: Crew, bound: readonly Bound[], cache: CredentialCache, preloaded: number) {
+  /** What workers begin with. */
+  readonly #current: { settings: Settings };
+
+  private constructor(
+    crew: Crew,
+    bound: readonly Bound[],
+    cache: CredentialCache,
+    preloaded: number,
+    current: { settings: Settings },
+  ) {
+    this.#current = current;
     this.#crew = crew;
     this.#bound = bound;
     this.#cache = cache;
@@ -56,7 +71,8 @@ export class WorkerProxy implements ProgramProxy {
     if (problem !== undefined) throw new Error(`--workers above 1: ${problem}`);
     const bound: Bound[] = [];
     try {
-      for (const { host, port } of options.settings.listen) bound.push(await bind(options, host, port));
+      for (const address of options.settings.listen) bound.push(await bind(options, address));
+      const current = { settings: options.settings };
       const cache = newCache(values, hashes, systemRandom);
       let preloaded = 0;
       if (warmup !== undefined) {
@@ -71,10 +87,10 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, bound, cache.buffer),
+        startOf: startOf(options, current, bound, cache.buffer),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded);
+      return new WorkerProxy(crew, bound, cache, preloaded, current);
     } catch (error) {
       close(bound);
       throw error;
@@ -82,12 +98,19 @@ export class WorkerProxy implements ProgramProxy {
   }
 
   get listening(): Address[] {
-    return this.#bound.map(({ listen }) => listen[0].local);
+    return this.#bound.map(({ local }) => local);
   }
 
   statistics(): Record<string, number> {
     const { size: users, verifiedSize: usersVerified } = this.#cache;
     return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
+  }
+
+  renew(tls: TlsIdentity): void {
+    // Tried here first, so that bad ones are told of at once.
+    tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
+    this.#current.settings = { ...this.#current.settings, tls };
+    this.#crew.send({ kind: "renew", tls });
   }
 
   whenConnected(ms: number): Promise<void> {
@@ -100,8 +123,11 @@ export class WorkerProxy implements ProgramProxy {
   }
 }
 
-async function bind({ values }: WorkerOptions, host: string, port: number): Promise<Bound> {
+async function bind({ values, settings }: WorkerOptions, address: Address): Promise<Bound> {
+  // The workers share the port; that nobody else has it, and that the certificate is good, is seen here.
+  if (isReliable(address)) return { local: tryToListen(address, settings.tls), listen: [], reply: [] };
   const { workers, reply_port } = values;
+  const { host, port } = address;
   const reply: BoundSocket[] = [];
   const listen = await bindDatagramSockets(host, port, workers);
   try {
@@ -109,10 +135,10 @@ async function bind({ values }: WorkerOptions, host: string, port: number): Prom
       reply.push(...await bindDatagramSockets(host, reply_port === 0 ? 0 : reply_port + place, 1));
     }
   } catch (error) {
-    close([{ listen, reply }]);
+    close([{ local: address, listen, reply }]);
     throw error;
   }
-  return { listen, reply };
+  return { local: { ...listen[0].local, transport: "udp" }, listen, reply };
 }
 
 function close(bound: readonly Bound[]): void {
@@ -122,6 +148,7 @@ function close(bound: readonly Bound[]): void {
 /** What each worker is told. */
 function startOf(
   options: WorkerOptions,
+  current: { readonly settings: Settings },
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
 ): (place: number, serial: number | undefined) => WorkerStart {
@@ -132,6 +159,7 @@ function startOf(
       ...values,
       max_transactions: share(values.max_transactions),
       miss_limit: share(values.miss_limit),
+      tcp_max_connections: share(values.tcp_max_connections),
     },
     dialogKey: settings.dialogKey ?? newDialogKey(options),
     opaque: newOpaque(systemRandom),
@@ -142,19 +170,21 @@ function startOf(
     kind: "start",
     values: common.values,
     settings: {
-      ...settings,
-      listen: bound.map(({ listen }) => listen[place].local),
+      ...current.settings,
+      listen: bound.map(({ local }) => local),
       dialogKey: common.dialogKey,
       opaque: common.opaque,
-      reply: { own: bound.map(({ reply }) => reply[place].local), all: common.all },
+      reply: {
+        own: bound.map(({ local, reply }) => reply.length === 0 ? local : reply[place].local),
+        all: common.all,
+      },
     },
     keys,
     shared: {
       cache,
-      sockets: bound.map(({ listen, reply }) => ({
-        listen: listen[place].descriptor,
-        reply: reply[place].descriptor,
-      })),
+      sockets: bound.map(({ listen, reply }) =>
+        listen.length === 0 ? undefined : { listen: listen[place].descriptor, reply: reply[place].descriptor }
+      ),
       serial: serial ?? warmup?.serial,
     },
     clockOrigin: common.origin,
