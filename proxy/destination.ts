@@ -44,10 +44,16 @@ function transportOf({ scheme }: SipUri, named: string | undefined): Transport |
   return known === "udp" ? false : "tls";
 }
 
-/** What a URI names: maddr before host (RFC 3261 §19.1.2, RFC 3263 §4). */
-export function uriDestination(uri: SipUri | undefined): Destination {
+/**
+ * What a URI names: maddr before host (RFC 3261 §19.1.2, RFC 3263 §4).
+ *
+ * @param sips whether sips is served: by a proxy that can be reached by TLS too
+ */
+export function uriDestination(uri: SipUri | undefined, sips: boolean): Destination {
   if (uri === undefined) return { status: 500, reason: "Next hop is not a readable URI" };
-  if (uri.scheme !== "sip" && uri.scheme !== "sips") return { status: 416, reason: "Unsupported URI Scheme" };
+  if (uri.scheme !== "sip" && !(uri.scheme === "sips" && sips)) {
+    return { status: 416, reason: "Unsupported URI Scheme" };
+  }
   const transport = transportOf(uri, uriParam(uri, "transport"));
   if (transport === false) {
     return { status: 500, reason: "Next hop asks for a transport other than UDP, TCP and TLS" };
@@ -56,8 +62,8 @@ export function uriDestination(uri: SipUri | undefined): Destination {
 }
 
 /** {@linkcode uriDestination} of a URI in text. */
-export function textDestination(text: string): Destination {
-  return uriDestination(parseUri(text));
+export function textDestination(text: string, sips: boolean): Destination {
+  return uriDestination(parseUri(text), sips);
 }
 
 /** Whether a host is an IP address, so that it needs no look-up. */
@@ -81,19 +87,27 @@ export class Destinations {
   readonly #uri = new UriView();
   readonly #route = new NameAddrView();
 
+  /** @param sips see {@linkcode uriDestination} */
+  constructor(private readonly sips: boolean) {}
+
+  /** {@linkcode uriDestination} of a URI in text. */
+  ofText(text: string): Destination {
+    return textDestination(text, this.sips);
+  }
+
   /** {@linkcode uriDestination} of the URI buffer[start, end). */
   at(message: SipMessage, start: number, end: number): Destination {
     const { buffer } = message;
     const uri = this.#uri;
     const plain = uri.parse(buffer, start, end) && uri.scheme === "sip" && !uri.param(MADDR);
-    if (!plain) return textDestination(message.text(start, end));
+    if (!plain) return this.ofText(message.text(start, end));
     let transport: Transport | undefined;
     if (uri.param(TRANSPORT)) {
       for (let i = 0; i < TRANSPORTS.length && transport === undefined; i++) {
         const [name, bytes] = TRANSPORTS[i];
         if (equalsIgnoreCase(buffer, uri.valueStart, uri.valueEnd, bytes)) transport = name;
       }
-      if (transport === undefined) return textDestination(message.text(start, end));
+      if (transport === undefined) return this.ofText(message.text(start, end));
     }
     return this.#book.at(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 0, transport);
   }

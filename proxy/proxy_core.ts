@@ -32,7 +32,7 @@ import {
   writeResponse,
 } from "../mod.ts";
 import { AcceptedToken } from "./accepted_token.ts";
-import { type Destination, Destinations, isAddress, isIpAddress, textDestination } from "./destination.ts";
+import { type Destination, Destinations, isAddress, isIpAddress } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
@@ -93,7 +93,7 @@ export class ProxyCore implements TransactionUser {
   readonly realms: ReadonlySet<string>;
   /** Where `--next_hop` leads, read once. */
   readonly nextHop: Destination | undefined;
-  readonly destinations = new Destinations();
+  readonly destinations: Destinations;
   readonly #toTags: KeyedTag;
   readonly #toTag = new Uint8Array(TAG_DIGITS);
   readonly #message = new SipMessage();
@@ -125,7 +125,8 @@ export class ProxyCore implements TransactionUser {
     const { random } = environment;
     this.realms = new Set(options.realms);
     this.#now = environment.now;
-    this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
+    this.destinations = new Destinations(options.listen.some(({ transport }) => transport === "tls"));
+    this.nextHop = options.nextHop === undefined ? undefined : this.destinations.ofText(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);

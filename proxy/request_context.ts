@@ -10,7 +10,7 @@ import {
   VERDICTS,
 } from "../mod.ts";
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
-import { type Destination, textDestination } from "./destination.ts";
+import type { Destination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import { OwnRoute } from "./own_route.ts";
 import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
@@ -278,7 +278,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   relay(destination?: string): void {
-    this.#relayTo(destination === undefined ? undefined : textDestination(destination));
+    this.#relayTo(destination === undefined ? undefined : this.core.destinations.ofText(destination));
   }
 
   #relayTo(destination: Destination | undefined): void {

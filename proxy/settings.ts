@@ -177,7 +177,7 @@ export function readSettings(values: ProxyValues): Settings {
   }
   if (values.next_hop !== undefined) {
     const uri = parseUri(values.next_hop);
-    if (uri === undefined || !isAddress(uriDestination(uri))) {
+    if (uri === undefined || !isAddress(uriDestination(uri, true))) {
       throw new UsageError(
         `--next_hop: ${JSON.stringify(values.next_hop)} is not allowed; it takes sip:ADDRESS:PORT`,
       );

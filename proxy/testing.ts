@@ -196,7 +196,14 @@ export class ProxyHarness {
       },
       locate: ({ host, port, transport }: SipTarget, done: Located) => {
         const finish = (...addresses: string[]) =>
-          done(addresses.map((ip) => ({ host: ip, port: port || 5060, transport })), this.now);
+          done(
+            addresses.map((ip) => ({
+              host: ip,
+              port: port || 5060,
+              ...transport === undefined ? {} : { transport },
+            })),
+            this.now,
+          );
         if (this.holdLookUps) this.lookUps.push({ host, done: finish });
         else finish(...[options.names?.[host] ?? []].flat());
       },
