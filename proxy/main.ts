@@ -98,9 +98,9 @@ function writeStatistics(path: string, statistics: Record<string, number>): void
 }
 
 /** On SIGHUP. What is wrong is said, and changes nothing. */
-function renewTls(proxy: ProgramProxy, values: ProxyValues): void {
+async function renewTls(proxy: ProgramProxy, values: ProxyValues): Promise<void> {
   try {
-    proxy.renew(readTlsIdentity(values)!);
+    await proxy.renew(readTlsIdentity(values)!);
     say("new certificate in use for new connections");
   } catch (error) {
     say(`${(error as Error).message}; the old certificate stays in use`);

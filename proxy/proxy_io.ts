@@ -62,9 +62,9 @@ export interface ProgramProxy {
   /**
    * Takes new certificates for new connections.
    *
-   * @throws {Error} with one line; the old ones stay in use then
+   * @throws {Error} (rejects) with one line; the old ones stay in use then
    */
-  renew(tls: TlsIdentity): void;
+  renew(tls: TlsIdentity): Promise<void>;
   /** Stops serving and closes everything. */
   close(): Promise<void>;
 }
@@ -200,8 +200,8 @@ export class RunningProxy implements ProgramProxy {
     return { ...this.#proxy.statistics(), ...this.#sockets!.statistics() };
   }
 
-  renew(tls: TlsIdentity): void {
-    this.#sockets!.renew(tls);
+  renew(tls: TlsIdentity): Promise<void> {
+    return this.#sockets!.renew(tls);
   }
 
   async close(): Promise<void> {

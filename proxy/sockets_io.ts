@@ -166,10 +166,10 @@ export class ProxySockets {
   /**
    * Takes new certificates.
    *
-   * @throws {Error} with one line; the old ones stay in use then
+   * @throws {Error} (rejects) with one line; the old ones stay in use then
    */
-  renew(tls: TlsIdentity): void {
-    this.#streams.renew(tls);
+  renew(tls: TlsIdentity): Promise<void> {
+    return this.#streams.renew(tls);
   }
 
   async close(): Promise<void> {

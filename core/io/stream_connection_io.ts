@@ -165,10 +165,11 @@ export class StreamConnection {
   }
 }
 
-function closeQuietly(stream: ByteStream): void {
+/** Closes what may be closed already, by the peer's error or by a timer. */
+export function closeQuietly(stream: { close(): void }): void {
   try {
     stream.close();
   } catch {
-    // It was closed already, by the peer's error.
+    // It was.
   }
 }

@@ -5,7 +5,7 @@ import type { StreamEvent } from "../sip/stream.ts";
 import { now } from "./clock_io.ts";
 import { type DatagramOptions, ERROR_PAUSE_MS, reportTo } from "./datagram.ts";
 import { openReason } from "./open_reason_io.ts";
-import { type ByteStream, type CutReason, StreamConnection } from "./stream_connection_io.ts";
+import { type ByteStream, closeQuietly, type CutReason, StreamConnection } from "./stream_connection_io.ts";
 import type { StreamCounters, StreamOptions, TlsIdentity } from "./stream_transport.ts";
 
 /** How often the connections are looked through for those that are late, ms. */
@@ -19,6 +19,8 @@ interface Listener {
   readonly local: Address;
   readonly reusePort: boolean;
   socket: Deno.Listener;
+  /** Ends when the socket is closed, and the system has its port back. */
+  accepting: Promise<void>;
 }
 
 /**
@@ -87,27 +89,29 @@ export class StreamTransport {
     const socket = openListener(address, tls, reusePort);
     const { hostname, port } = socket.addr as Deno.NetAddr;
     const local = { host: hostname, port, transport: address.transport };
-    const listener = { local, reusePort, socket };
+    const listener: Listener = { local, reusePort, socket, accepting: Promise.resolve() };
     this.#listeners.push(listener);
-    this.#accept(listener, socket);
+    listener.accepting = this.#accept(listener, socket);
     return local;
   }
 
   /**
    * Takes new certificates for new TLS connections; those that are open stay as they are.
    *
-   * @throws {Error} with one line when they are not good: the old ones stay in use
+   * @throws {Error} (rejects) with one line when they are not good: the old ones stay in use
    */
-  renew(tls: TlsIdentity): void {
+  async renew(tls: TlsIdentity): Promise<void> {
     const listeners = this.#listeners.filter(({ local }) => local.transport === "tls");
     if (listeners.length === 0) return;
     // Tried at another port first: the old listener has to go before the new one can have its port.
     tryToListen({ ...listeners[0].local, port: 0 }, tls);
     for (const listener of listeners) {
       const { local, reusePort, socket } = listener;
-      socket.close();
+      closeQuietly(socket);
+      await listener.accepting;
+      if (this.#closed) return;
       listener.socket = openListener(local, tls, reusePort);
-      this.#accept(listener, listener.socket);
+      listener.accepting = this.#accept(listener, listener.socket);
     }
   }
 
@@ -144,7 +148,7 @@ export class StreamTransport {
   /** Ends everything at once. */
   close(): void {
     this.#closed = true;
-    for (const { socket } of this.#listeners) socket.close();
+    for (const { socket } of this.#listeners) closeQuietly(socket);
     this.#listeners.length = 0;
     for (const connection of [...this.#byFlow.values()]) connection.end("closed");
   }
@@ -191,11 +195,11 @@ export class StreamTransport {
 
   async #accept(listener: Listener, socket: Deno.Listener): Promise<void> {
     const { transport } = listener.local;
-    while (!this.#closed && listener.socket === socket) {
+    while (!this.#closed) {
       try {
         this.#admit(await socket.accept(), transport!);
       } catch (error) {
-        if (this.#closed || listener.socket !== socket) return;
+        if (this.#closed || error instanceof Deno.errors.BadResource) return;
         // No more file descriptors, for example: others will be closed.
         this.#report(error);
         await new Promise((resolve) => setTimeout(resolve, ERROR_PAUSE_MS));
@@ -348,11 +352,7 @@ async function connect(to: Address, { limits, caCerts }: StreamOptions): Promise
     await secured.handshake();
     return secured;
   } catch (error) {
-    try {
-      secured.close();
-    } catch {
-      // Closed by the timer.
-    }
+    closeQuietly(secured);
     throw new Error(`TLS: ${firstLine(error)}`, { cause: error });
   } finally {
     clearTimeout(late);

@@ -61,9 +61,9 @@ async function start({ values, settings, keys, shared, clockOrigin }: WorkerStar
   scope.postMessage({ kind: "connected" });
 }
 
-function renew(tls: TlsIdentity): void {
+async function renew(tls: TlsIdentity): Promise<void> {
   try {
-    proxy?.renew(tls);
+    await proxy?.renew(tls);
   } catch (error) {
     const fields = { error: (error as Error).message.split("\n")[0] };
     scope.postMessage({ kind: "log", event: "tls_not_renewed", fields });
@@ -81,7 +81,7 @@ scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
-  if (data.kind === "renew") return renew(data.tls);
+  if (data.kind === "renew") return void renew(data.tls);
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
     scope.close();

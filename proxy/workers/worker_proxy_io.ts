@@ -106,11 +106,16 @@ export class WorkerProxy implements ProgramProxy {
     return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
   }
 
-  renew(tls: TlsIdentity): void {
+  renew(tls: TlsIdentity): Promise<void> {
     // Tried here first, so that bad ones are told of at once.
-    tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
+    try {
+      tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     this.#current.settings = { ...this.#current.settings, tls };
     this.#crew.send({ kind: "renew", tls });
+    return Promise.resolve();
   }
 
   whenConnected(ms: number): Promise<void> {
