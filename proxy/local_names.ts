@@ -105,7 +105,12 @@ export class LocalNames {
 
   /** {@linkcode isOwn} of a URI that was read from bytes. */
   isOwnAt(buffer: Uint8Array, uri: UriView): boolean {
-    return hasPort(this.#hostAt(buffer, uri.hostStart, uri.hostEnd), uri.hasPort ? uri.port : 0);
+    return this.isOwnHostAt(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 0);
+  }
+
+  /** Whether the host buffer[start, end) and a port (0: none is named) are an address of this proxy. */
+  isOwnHostAt(buffer: Uint8Array, start: number, end: number, port: number): boolean {
+    return hasPort(this.#hostAt(buffer, start, end), port);
   }
 
   /** Whether a URI names this proxy, or a domain that it serves. */
