@@ -64,6 +64,11 @@ export function textDestination(text: string, sips: boolean): Destination {
   return uriDestination(parseUri(text), sips);
 }
 
+/** The same address over TCP: RFC 3261 §18.1.1. */
+export function overTcp({ host, port }: Address): Address {
+  return { host, port, transport: "tcp" };
+}
+
 /** Whether a host is an IP address, so that it needs no look-up. */
 export function isIpAddress(host: string): boolean {
   let dots = 0;

@@ -2,6 +2,7 @@
 import {
   type Address,
   HeaderId,
+  isReliable,
   NameAddrView,
   NO_TRANSACTION,
   SipMessage,
@@ -9,8 +10,9 @@ import {
   type TransactionLayer,
 } from "../mod.ts";
 import { type BranchResponse, isChallenge } from "./best_response.ts";
-import { type Destination, type Destinations, isAddress } from "./destination.ts";
+import { type Destination, type Destinations, isAddress, overTcp } from "./destination.ts";
 import { type Branch, Fork, type ForkOptions } from "./fork.ts";
+import type { HopWatch, ProxyOptions } from "./proxy_environment.ts";
 import { NextRoute } from "./own_route.ts";
 import { breadthOf, type Forwarding, type RequestWriter } from "./request_writer.ts";
 import { ContextTimer, type ResponseContexts } from "./response_contexts.ts";
@@ -22,6 +24,8 @@ export interface ForkCore {
   readonly contexts: ResponseContexts;
   readonly writer: RequestWriter;
   readonly destinations: Destinations;
+  readonly options: Pick<ProxyOptions, "udpMtu">;
+  readonly hops: HopWatch | undefined;
   /** Where the Request-URI of a message leads. */
   requestDestination(message: SipMessage): Destination;
   /** Where the Route value of a message leads. */
@@ -187,6 +191,9 @@ export class Forks {
     const unserved = status === 503 || (status === 408 && !branch.heard);
     if (!unserved || fork.closed) return false;
     const next = branch.alternatives.shift();
+    if (branch.address !== undefined) {
+      this.core.hops?.failed(branch.address, next !== undefined && branch.long === undefined, now);
+    }
     if (next === undefined) return false;
     branch.client = NO_TRANSACTION;
     branch.heard = false;
@@ -206,6 +213,8 @@ export class Forks {
         client: NO_TRANSACTION,
         pending: true,
         heard: false,
+        address: undefined,
+        long: undefined,
       }));
       fork.branches.push(...begun);
       // Each may end at once: with the last of them the group has ended, but not before.
@@ -264,6 +273,12 @@ export class Forks {
     const hop = { uri: target?.uri, path: target?.path ?? [], breadth };
     const length = core.writer.write(message, fork.from, fork.how, next, address, hop, false);
     if (length < 0) return this.#ended(fork, branch, { status: -length, bytes: undefined }, now);
+    if (length > core.options.udpMtu && !isReliable(address) && branch.long !== address) {
+      branch.long = address;
+      branch.alternatives.unshift(address);
+      return this.#sendNow(fork, branch, overTcp(address), now);
+    }
+    branch.address = address;
     const client = core.sendBranch(length, address, now);
     if (client === NO_TRANSACTION) {
       return this.#ended(fork, branch, { status: TRANSPORT_FAILED, bytes: undefined }, now);

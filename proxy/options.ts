@@ -1,5 +1,6 @@
 /** The proxy's flags; each is a key of the TOML file (`--config`) too. Names of the original and of OpenSIPS where there are such. */
 import { type FlagTable, type FlagValues, RUNTIME_FLAGS } from "../mod.ts";
+import { DISPATCHER_FLAGS } from "./dispatcher/options.ts";
 import { STREAM_FLAGS } from "./stream_options.ts";
 
 /** All flags of the proxy. */
@@ -243,6 +244,7 @@ export const PROXY_FLAGS = {
     default: [],
     help: "Name servers that next hops are looked up with; without it those of /etc/resolv.conf",
   },
+  ...DISPATCHER_FLAGS,
   ...STREAM_FLAGS,
   ...RUNTIME_FLAGS,
   stats_file: {

@@ -27,7 +27,7 @@ import {
 import { AcceptedToken } from "./accepted_token.ts";
 import { addChallenges, type BranchResponse } from "./best_response.ts";
 import { BranchIds } from "./branch_ids.ts";
-import { type Destination, Destinations, isAddress, isIpAddress } from "./destination.ts";
+import { type Destination, Destinations, isAddress, isIpAddress, overTcp } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import type { Fork, ForkOptions } from "./fork.ts";
@@ -35,7 +35,8 @@ import { type ForkCore, Forks } from "./forks.ts";
 import { hasAssertions, removeAssertions } from "./header_filter.ts";
 import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
-import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
+import { OwnRequests } from "./own_requests.ts";
+import type { HopWatch, ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
 import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
 import { NextRoute, OwnRouteReader } from "./own_route.ts";
 import { extensionRefusal, hopsRefusal, loopRefusal, type Refusal, uriRefusal } from "./request_check.ts";
@@ -82,6 +83,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
   /** Requests that begin something are refused: the proxy is about to end. */
   draining = false;
   readonly branches: BranchIds;
+  /** OPTIONS of this proxy. */
+  readonly own: OwnRequests;
+  hops: HopWatch | undefined;
   readonly #toTags: KeyedTag;
   readonly #toTag = new Uint8Array(TAG_DIGITS);
   readonly #message = new SipMessage();
@@ -119,6 +123,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.branches = new BranchIds(random, options.dialogKey);
     this.writer = new RequestWriter(this.names, this.dialogTags, this.branches, this.realms);
     this.forks = new Forks(this);
+    this.own = new OwnRequests(() => this.layer, this.names, random);
     this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
     this.layer = new TransactionLayer(
       {
@@ -203,6 +208,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   advance(now: number): void {
     this.#now = now;
     this.layer.advance(now);
+    this.own.advance(now);
   }
 
   // TransactionUser
@@ -293,6 +299,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
       if (client === NO_TRANSACTION && this.branches.isStateless(message)) {
         return this.#forwardStateless(message, from);
       }
+      if (client !== NO_TRANSACTION && this.own.answered(client, message.status, now)) return;
       // RFC 6026 §8.2: a response that belongs to no transaction is not forwarded.
       this.counters.strays++;
       return;
@@ -308,8 +315,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
       if (!contexts.isCancelled(client)) this.startTimer(client, ContextTimer.C, now);
     }
     if (contexts.isForked(server)) return this.forks.response(message, client, server, from, now);
-    // §16.7 step 6: it is the next hop that does not serve, and not this proxy.
-    if (status === 503) return this.answerHeld(server, 500, now);
+    if (status === 503) {
+      this.hops?.failed(layer.fromOf(client), false, now);
+      // §16.7 step 6: it is the next hop that does not serve, and not this proxy.
+      return this.answerHeld(server, 500, now);
+    }
     // RFC 4320 §4.1: nothing but INVITE gets a 408, which would come too late anyway.
     if (status === 408 && !invite) return layer.end(server, now);
     this.forwardResponse(message, server, from, now);
@@ -318,16 +328,18 @@ export class ProxyCore implements TransactionUser, ForkCore {
   timeout(client: TransactionId, now: number): void {
     const { contexts } = this;
     const server = contexts.serverOf(client);
-    if (server === NO_TRANSACTION) return;
+    if (server === NO_TRANSACTION) return void this.own.timeout(client, now);
     if (contexts.isForked(server)) return this.forks.timeout(server, client, now);
+    if (!contexts.isCancelled(client)) this.hops?.failed(this.layer.fromOf(client), false, now);
     this.answerHeld(server, contexts.isCancelled(server) ? 487 : 408, now);
   }
 
   transportError(client: TransactionId, now: number): void {
     const { contexts } = this;
     const server = contexts.serverOf(client);
-    if (server === NO_TRANSACTION) return;
+    if (server === NO_TRANSACTION) return void this.own.transportError(client, now);
     if (contexts.isForked(server)) return this.forks.transportError(server, client, now);
+    this.hops?.failed(this.layer.fromOf(client), false, now);
     // RFC 3261 §16.9: as if 503 had been received, which is not forwarded but turned into 500 (§16.7 step 6).
     this.answerHeld(server, 500, now);
   }
@@ -535,7 +547,10 @@ export class ProxyCore implements TransactionUser, ForkCore {
   locate(target: Address, done: (addresses: readonly Address[], now: number) => void, now: number): void {
     if (isIpAddress(target.host)) return done([target], now);
     const { host, port, transport } = target;
-    this.environment.locate({ host, port, transport }, done);
+    this.environment.locate(
+      { host, port, transport },
+      (addresses, at) => done(this.hops?.order(addresses, at) ?? addresses, at),
+    );
   }
 
   #send(
@@ -552,6 +567,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (length < 0) {
       if (server !== NO_TRANSACTION) this.reply(message, server, -length, undefined, NO_HEADERS, now);
       return;
+    }
+    if (length > this.options.udpMtu && !isReliable(target)) {
+      return this.#sendLong(message, server, from, how, target, stateless, now);
     }
     if (stateless) {
       this.counters.forwarded++;
@@ -570,6 +588,25 @@ export class ProxyCore implements TransactionUser, ForkCore {
     }
     this.contexts.link(server, client);
     if (invite) this.startTimer(client, ContextTimer.C, now);
+  }
+
+  /** RFC 3261 §18.1.1: by TCP, and by UDP again where TCP is refused, which takes a branch of its own. */
+  #sendLong(
+    message: SipMessage,
+    server: TransactionId,
+    from: Address,
+    how: Forwarding,
+    target: Address,
+    stateless: boolean,
+    now: number,
+  ): void {
+    if (stateless) return this.#send(message, server, from, how, overTcp(target), stateless, now);
+    const options = { groups: [[undefined]], nextHops: [target], recurse: false };
+    this.fork(message.clone(), true, server, from, how, {
+      ...options,
+      onFailure: undefined,
+      onReply: undefined,
+    }, now);
   }
 
   sendBranch(length: number, target: Address, now: number): TransactionId {

@@ -22,6 +22,20 @@ export interface ProxyOptions {
   readonly maxTransactions: number;
   /** Timer C in ms: more than three minutes (RFC 3261 §16.6 step 11). */
   readonly timerC: number;
+  /** Requests longer than this go by TCP instead of UDP (RFC 3261 §18.1.1), bytes; Infinity: never. */
+  readonly udpMtu: number;
+}
+
+/** Watches next hops: who does not serve is not asked first. */
+export interface HopWatch {
+  /** The same addresses, with those at the end that are known not to serve. */
+  order(addresses: readonly Address[], now: number): readonly Address[];
+  /**
+   * A next hop did not answer, could not be reached, or answered 503.
+   *
+   * @param replaced whether another is tried in its place
+   */
+  failed(address: Address, replaced: boolean, now: number): void;
 }
 
 /** What the core needs of its surroundings. */

@@ -41,6 +41,7 @@ type Progress =
   | "done";
 
 const NO_HEADERS: readonly string[] = [];
+const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
 /** RFC 3261 §11.2: what a proxy says of itself. */
 const CAPABILITIES: readonly string[] = [
   "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH",
@@ -396,6 +397,12 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   relay_to_next_hop(): void {
+    const { nextHopSet } = this.core.services;
+    if (nextHopSet !== undefined) {
+      const { set, algorithm } = nextHopSet;
+      if (!this.dsSelect(set, algorithm)) return this.reply(503, undefined, RETRY_LATER);
+      return this.#relayTo(undefined, false);
+    }
     // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
     if (this.core.nextHop === undefined && this.isForUs) return this.reply(404);
     this.#relayTo(this.core.nextHop, false);

@@ -17,6 +17,7 @@ import {
 import { isAddress, uriDestination } from "./destination.ts";
 import type { AuthMode } from "./default_route.ts";
 import { MAX_REALMS } from "./cache/layout.ts";
+import type { DestinationEntry } from "./dispatcher/destinations.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 import type { ProxyValues } from "./options.ts";
 
@@ -29,6 +30,8 @@ export interface Settings {
   readonly tls?: TlsIdentity;
   /** Certificates, PEM, that next hops over TLS may be signed by. */
   readonly tlsAuthorities?: readonly string[];
+  /** What `--dispatcher_list` holds. */
+  readonly dispatcher?: readonly DestinationEntry[];
   readonly auth: AuthMode;
   readonly methods: ReadonlySet<string>;
   readonly aliases: ReadonlyMap<string, string>;
@@ -174,6 +177,12 @@ export function readSettings(values: ProxyValues): Settings {
   }
   if (values.cache_warmup && values.cache_warmup_file === undefined) {
     throw new UsageError("--cache_warmup needs --cache_warmup_file FILE");
+  }
+  if (values.ds_set !== undefined && values.dispatcher_list === undefined) {
+    throw new UsageError("--ds_set needs --dispatcher_list FILE");
+  }
+  if (values.ds_set !== undefined && values.next_hop !== undefined) {
+    throw new UsageError("--ds_set and --next_hop exclude each other");
   }
   if (values.next_hop !== undefined) {
     const uri = parseUri(values.next_hop);

@@ -16,6 +16,22 @@ function position(text: string, key: string): string {
 }
 
 /**
+ * Reads a TOML document.
+ *
+ * @param path name of the file, for error texts
+ * @throws {UsageError} for damaged TOML: `file:line:column: …`
+ */
+export function parseToml(path: string, text: string): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const reason = error.message.split("\n")[0].replace("Invalid TOML document: ", "");
+    throw new UsageError(`${path}:${error.line}:${error.column}: ${reason}`);
+  }
+}
+
+/**
  * Merges a TOML file under the flags of a command line: what stands on the command line wins.
  *
  * @param table the program's flags
@@ -39,14 +55,7 @@ export function mergeConfig<T extends FlagTable>(
   path: string,
   text: string,
 ): FlagValues<T> {
-  let document: Record<string, unknown>;
-  try {
-    document = parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    const reason = error.message.split("\n")[0].replace("Invalid TOML document: ", "");
-    throw new UsageError(`${path}:${error.line}:${error.column}: ${reason}`);
-  }
+  const document = parseToml(path, text);
   const names = new Map<string, string>();
   for (const [name, flag] of Object.entries(table)) {
     for (const spelling of [name, ...(flag.alias ?? [])]) names.set(spelling.replaceAll("-", "_"), name);
