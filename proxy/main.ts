@@ -14,7 +14,7 @@ import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
 import { type ProgramProxy, RunningProxy } from "./proxy_io.ts";
 import { loadRoute, readText } from "./route_io.ts";
 import { readSettings } from "./settings.ts";
-import { readTlsIdentity, withTls } from "./tls_files_io.ts";
+import { readReloadable, withFiles } from "./setting_files_io.ts";
 import { readWarmup, type Warmup } from "./warmup_io.ts";
 import { type WorkerOptions, WorkerProxy } from "./workers/worker_proxy_io.ts";
 
@@ -98,17 +98,17 @@ function writeStatistics(path: string, statistics: Record<string, number>): void
 }
 
 /** On SIGHUP. What is wrong is said, and changes nothing. */
-async function renewTls(proxy: ProgramProxy, values: ProxyValues): Promise<void> {
+async function reload(proxy: ProgramProxy, values: ProxyValues): Promise<void> {
   try {
-    await proxy.renew(readTlsIdentity(values)!);
-    say("new certificate in use for new connections");
+    await proxy.reload(readReloadable(values));
+    say("certificates and dispatcher list read again");
   } catch (error) {
-    say(`${(error as Error).message}; the old certificate stays in use`);
+    say(`not reloaded: ${(error as Error).message}`);
   }
 }
 
 async function run(values: ProxyValues): Promise<void> {
-  const settings = withTls(readSettings(values), values);
+  const settings = withFiles(readSettings(values), values);
   const keys = readKeys(values);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
@@ -142,7 +142,7 @@ async function run(values: ProxyValues): Promise<void> {
   const end = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
   });
-  if (settings.tls !== undefined) Deno.addSignalListener("SIGHUP", () => renewTls(proxy, values));
+  Deno.addSignalListener("SIGHUP", () => reload(proxy, values));
   // So that the first call after the ready line finds DBclient, where there is one.
   if (settings.auth !== "none") await Promise.race([proxy.whenConnected(CONNECT_WAIT_MS), end]);
   const listening = proxy.listening.map(formatTransportAddress).join(", ");

@@ -7,13 +7,13 @@ import {
   now,
   type SipTarget,
   systemRandom,
-  type TlsIdentity,
 } from "../mod.ts";
 import { DbclientService } from "./dbclient_service_io.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
 import type { RouteFunction } from "./route.ts";
+import type { ReloadableFiles } from "./setting_files_io.ts";
 import type { Settings } from "./settings.ts";
 import { newLocator } from "./locator_io.ts";
 import { ProxySockets, type SocketPair } from "./sockets_io.ts";
@@ -60,11 +60,11 @@ export interface ProgramProxy {
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
   /**
-   * Takes new certificates for new connections.
+   * Takes new certificates for new connections, and new destinations of the dispatcher; calls go on.
    *
-   * @throws {Error} (rejects) with one line; the old ones stay in use then
+   * @throws {Error} (rejects) with one line when the certificates are not good; the old ones stay in use then
    */
-  renew(tls: TlsIdentity): Promise<void>;
+  reload(files: ReloadableFiles): Promise<void>;
   /** Stops serving and closes everything. */
   close(): Promise<void>;
 }
@@ -200,8 +200,9 @@ export class RunningProxy implements ProgramProxy {
     return { ...this.#proxy.statistics(), ...this.#sockets!.statistics() };
   }
 
-  renew(tls: TlsIdentity): Promise<void> {
-    return this.#sockets!.renew(tls);
+  async reload({ tls, dispatcher }: ReloadableFiles): Promise<void> {
+    if (dispatcher !== undefined) this.#proxy.dispatcher?.load(dispatcher, now());
+    if (tls !== undefined) await this.#sockets!.renew(tls);
   }
 
   async close(): Promise<void> {

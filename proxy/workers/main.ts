@@ -1,7 +1,8 @@
 /** A worker of `proxy --workers N`: serves with the sockets and the cache that the main thread gives it. */
-import { joinClock, loadHashBackend, type TlsIdentity } from "../../mod.ts";
+import { joinClock, loadHashBackend } from "../../mod.ts";
 import { RunningProxy } from "../proxy_io.ts";
 import { loadRoute } from "../route_io.ts";
+import type { ReloadableFiles } from "../setting_files_io.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 
 /** How often the main thread hears of this worker, ms. */
@@ -61,12 +62,12 @@ async function start({ values, settings, keys, shared, clockOrigin }: WorkerStar
   scope.postMessage({ kind: "connected" });
 }
 
-async function renew(tls: TlsIdentity): Promise<void> {
+async function reload(files: ReloadableFiles): Promise<void> {
   try {
-    await proxy?.renew(tls);
+    await proxy?.reload(files);
   } catch (error) {
     const fields = { error: (error as Error).message.split("\n")[0] };
-    scope.postMessage({ kind: "log", event: "tls_not_renewed", fields });
+    scope.postMessage({ kind: "log", event: "reload_failed", fields });
   }
 }
 
@@ -81,7 +82,7 @@ scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
-  if (data.kind === "renew") return void renew(data.tls);
+  if (data.kind === "reload") return void reload(data.files);
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
     scope.close();

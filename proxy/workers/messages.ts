@@ -1,7 +1,7 @@
 /** What the main thread and a worker say to each other: all of it. */
-import type { TlsIdentity } from "../../mod.ts";
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
+import type { ReloadableFiles } from "../setting_files_io.ts";
 import type { Settings } from "../settings.ts";
 
 /** What a worker needs to begin. Keys go this way, never by a command line or a URL. */
@@ -19,8 +19,8 @@ export interface WorkerStart {
 /** To a worker. */
 export type ToWorker =
   | WorkerStart
-  /** Take new certificates. */
-  | { readonly kind: "renew"; readonly tls: TlsIdentity }
+  /** Take what files have anew. */
+  | { readonly kind: "reload"; readonly files: ReloadableFiles }
   /** Stop serving, say "ended", and end. */
   | { readonly kind: "end" };
 

@@ -8,13 +8,13 @@ import {
   isReliable,
   now,
   systemRandom,
-  type TlsIdentity,
   tryToListen,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
+import type { ReloadableFiles } from "../setting_files_io.ts";
 import type { Settings } from "../settings.ts";
 import { Crew, type Thread } from "./crew_io.ts";
 import type { WorkerStart } from "./messages.ts";
@@ -106,15 +106,16 @@ export class WorkerProxy implements ProgramProxy {
     return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
   }
 
-  renew(tls: TlsIdentity): Promise<void> {
-    // Tried here first, so that bad ones are told of at once.
+  reload(files: ReloadableFiles): Promise<void> {
+    const { tls } = files;
     try {
-      tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
+      // Tried here first, so that bad ones are told of at once.
+      if (tls !== undefined) tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#current.settings = { ...this.#current.settings, tls };
-    this.#crew.send({ kind: "renew", tls });
+    this.#current.settings = { ...this.#current.settings, ...files };
+    this.#crew.send({ kind: "reload", files });
     return Promise.resolve();
   }
 

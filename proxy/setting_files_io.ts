@@ -1,5 +1,6 @@
-/** Reads the certificates that the flags name. */
+/** Reads the files that flags name: certificates, and destinations of the dispatcher. Some of them are read again on SIGHUP. */
 import type { TlsIdentity } from "../mod.ts";
+import { type DestinationEntry, readDestinations } from "./dispatcher/destinations.ts";
 import { Fatal } from "./fatal.ts";
 import type { ProxyValues } from "./options.ts";
 import { readText } from "./route_io.ts";
@@ -12,7 +13,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE----
  *
  * @throws {Fatal} with one line, which never has the key in it
  */
-export function readTlsIdentity({ tls_certificate, tls_private_key }: ProxyValues): TlsIdentity | undefined {
+function readTlsIdentity({ tls_certificate, tls_private_key }: ProxyValues): TlsIdentity | undefined {
   if (tls_certificate === undefined || tls_private_key === undefined) return undefined;
   const cert = readText(tls_certificate, "--tls_certificate");
   const key = readText(tls_private_key, "--tls_private_key");
@@ -25,13 +26,37 @@ export function readTlsIdentity({ tls_certificate, tls_private_key }: ProxyValue
   return { cert, key };
 }
 
-/** The settings with the certificates that they are served with. @throws {Fatal} with one line */
-export function withTls(settings: Settings, values: ProxyValues): Settings {
+/** What a running proxy can take anew. */
+export interface ReloadableFiles {
+  readonly tls?: TlsIdentity;
+  readonly dispatcher?: readonly DestinationEntry[];
+}
+
+/**
+ * Reads them.
+ *
+ * @throws {Fatal | UsageError} with one line
+ */
+export function readReloadable(values: ProxyValues): ReloadableFiles {
+  const { dispatcher_list: path } = values;
+  const dispatcher = path === undefined
+    ? undefined
+    : readDestinations(path, readText(path, "--dispatcher_list"));
+  return { tls: readTlsIdentity(values), dispatcher };
+}
+
+/** The settings with what stands in files. @throws {Fatal | UsageError} with one line */
+export function withFiles(settings: Settings, values: ProxyValues): Settings {
   const { tls_ca_list } = values;
   const list = tls_ca_list === undefined ? undefined : readText(tls_ca_list, "--tls_ca_list");
   const tlsAuthorities = list?.match(CERTIFICATE) ?? undefined;
   if (list !== undefined && tlsAuthorities === undefined) {
     throw new Fatal(`--tls_ca_list ${tls_ca_list}: there is no PEM certificate in it`);
   }
-  return { ...settings, tls: readTlsIdentity(values), tlsAuthorities };
+  const files = readReloadable(values);
+  const { ds_set } = values;
+  if (ds_set !== undefined && !files.dispatcher!.some(({ set }) => set === ds_set)) {
+    throw new Fatal(`--ds_set ${ds_set}: there is no such set in ${values.dispatcher_list}`);
+  }
+  return { ...settings, ...files, tlsAuthorities };
 }
