@@ -120,7 +120,8 @@ export class Proxy {
     this.core.hops = {
       order: (addresses, now) => this.nextHops.order(addresses, now),
       failed: (address, replaced, now) => {
-        this.dispatcher?.failed(address, now);
+        // The dispatcher asks its own.
+        if (this.dispatcher?.failed(address, now)) return;
         if (replaced) this.nextHops.failed(address, now);
       },
     };

@@ -143,11 +143,15 @@ export class Dispatcher implements DispatcherService {
     return up.map(({ entry }) => entry.uri);
   }
 
-  /** A next hop did not answer, could not be reached, or answered 503. */
-  failed(address: Address, now: number): void {
+  /** A next hop did not answer, could not be reached, or answered 503. False: it is none of these destinations. */
+  failed(address: Address, now: number): boolean {
+    let known = false;
     for (const destination of this.#all) {
-      if (destination.addresses.some((one) => sameAddress(one, address))) this.#failure(destination, now);
+      if (!destination.addresses.some((one) => sameAddress(one, address))) continue;
+      known = true;
+      this.#failure(destination, now);
     }
+    return known;
   }
 
   /** Asks those that are due. */
