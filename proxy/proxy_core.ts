@@ -203,7 +203,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (refusal !== undefined) return this.#refuse(message, server, refusal, now);
     let routed = message;
     // RFC 3261 §16.4.
-    if (this.#ownRoute.isRequestUri(message)) routed = withoutStrictRouter(message);
+    const strict = this.#ownRoute.isRequestUri(message);
+    if (strict) routed = withoutStrictRouter(message);
     else if (isSip && uri.param(MADDR)) routed = ownRequestUri(message, this.names);
     if (routed !== message) {
       claim.read(routed);
@@ -212,7 +213,18 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const isForUs = uri.scheme !== "" && this.names.isOwnOrServedAt(routed.buffer, uri);
     const kept = routed !== message;
     const routing = kept ? this.branches.routing(message) : undefined;
-    const request = new RequestContext(this, routed, kept, server, claim, from, isForUs, now, routing);
+    const request = new RequestContext(
+      this,
+      routed,
+      kept,
+      server,
+      claim,
+      from,
+      isForUs,
+      now,
+      routing,
+      strict,
+    );
     if (this.draining && server !== NO_TRANSACTION && !request.hasToTag && message.method !== "CANCEL") {
       this.counters.refused++;
       return this.reply(message, server, 503, undefined, RETRY_LATER, now);
@@ -491,8 +503,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
         return this.#send(kept, server, from, how, addresses[0], stateless, at);
       }
       // Several addresses are tried one after the other, which takes more than one branch.
-      const options = { groups: [[undefined]], nextHops: addresses, recurse: false };
-      this.fork(kept, true, server, from, how, { ...options, onFailure: undefined, onReply: undefined }, at);
+      const none = { recurse: false, onFailure: undefined, onReply: undefined };
+      const options = { groups: [[undefined]], known: [], nextHops: addresses, ...none };
+      this.fork(kept, true, server, from, how, options, at);
     }, now);
   }
 
