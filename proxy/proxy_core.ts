@@ -76,7 +76,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   readonly writer: RequestWriter;
   readonly forks: Forks;
   /** The routing function; another one takes over for the requests that come after. */
-  route: RouteFunction;
+  route!: RouteFunction;
   /** Requests that begin something are refused: the proxy is about to end. */
   draining = false;
   readonly branches: BranchIds;
@@ -106,10 +106,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
     readonly services: RouteServices = {},
   ) {
     const { random } = environment;
-    this.route = route;
+    this.setRoute(route, options.nextHop);
     this.realms = new Set(options.realms);
     this.#now = environment.now;
-    this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
@@ -141,6 +140,12 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const problem = message.parse(buffer, start, end);
     if (problem === undefined) this.layer.receive(message, from, now);
     else this.#refuseMalformed(message, problem, from);
+  }
+
+  /** Another route takes over, for the requests that come after. @param nextHop undefined: there is none */
+  setRoute(route: RouteFunction, nextHop: string | undefined): void {
+    this.route = route;
+    this.nextHop = nextHop === undefined ? undefined : textDestination(nextHop);
   }
 
   /** Whether a Request-URI names this proxy or a domain that it serves. */

@@ -9,10 +9,12 @@ import {
   systemRandom,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
+import type { ProxyValues } from "../options.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
 import { Crew, type Thread } from "./crew_io.ts";
+import type { Settings } from "../settings.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** The main thread asks for no credentials. */
@@ -30,6 +32,13 @@ interface Bound {
   readonly reply: readonly BoundSocket[];
 }
 
+/** The routing at present. */
+interface Routing {
+  values: ProxyValues;
+  settings: Settings;
+  version: number;
+}
+
 /** A running proxy with several workers. */
 export class WorkerProxy implements ProgramProxy {
   readonly io = "batched";
@@ -37,9 +46,17 @@ export class WorkerProxy implements ProgramProxy {
   readonly #cache: CredentialCache;
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
+  readonly #routing: Routing;
 
-  private constructor(crew: Crew, bound: readonly Bound[], cache: CredentialCache, preloaded: number) {
+  private constructor(
+    crew: Crew,
+    bound: readonly Bound[],
+    cache: CredentialCache,
+    preloaded: number,
+    routing: Routing,
+  ) {
     this.#crew = crew;
+    this.#routing = routing;
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
@@ -63,6 +80,8 @@ export class WorkerProxy implements ProgramProxy {
         const source = newSource(values, cache, NOBODY);
         preloaded = preload(source, warmup.records, warmup.issuedAt, warmup.serial, now());
       }
+      const { settings } = options;
+      const routing: Routing = { values, settings, version: 0 };
       const crew = await Crew.start({
         workers: values.workers,
         cache,
@@ -71,10 +90,10 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, bound, cache.buffer),
+        startOf: startOf(options, routing, bound, cache.buffer),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded);
+      return new WorkerProxy(crew, bound, cache, preloaded, routing);
     } catch (error) {
       close(bound);
       throw error;
@@ -92,6 +111,17 @@ export class WorkerProxy implements ProgramProxy {
 
   whenConnected(ms: number): Promise<void> {
     return this.#crew.whenConnected(ms);
+  }
+
+  reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    Object.assign(this.#routing, { values, settings, version });
+    const routing = { values: workerValues(values), settings, version };
+    this.#crew.reload({ kind: "reload", ...routing });
+    return Promise.resolve();
+  }
+
+  drain(ms: number): Promise<void> {
+    return this.#crew.drain(ms);
   }
 
   async close(): Promise<void> {
@@ -119,30 +149,35 @@ function close(bound: readonly Bound[]): void {
   for (const { listen, reply } of bound) for (const socket of [...listen, ...reply]) socket.close();
 }
 
-/** What each worker is told. */
+/** The values with each worker's share of what they share. */
+function workerValues(values: ProxyValues): ProxyValues {
+  const share = (limit: number) => Math.ceil(limit / values.workers);
+  return {
+    ...values,
+    max_transactions: share(values.max_transactions),
+    miss_limit: share(values.miss_limit),
+  };
+}
+
+/** What each worker is told; one that begins later hears of the routing as it is then. */
 function startOf(
   options: WorkerOptions,
+  routing: Routing,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
 ): (place: number, serial: number | undefined) => WorkerStart {
-  const { values, settings, keys, warmup } = options;
-  const share = (limit: number) => Math.ceil(limit / values.workers);
+  const { keys, warmup } = options;
   const common = {
-    values: {
-      ...values,
-      max_transactions: share(values.max_transactions),
-      miss_limit: share(values.miss_limit),
-    },
-    dialogKey: settings.dialogKey ?? newDialogKey(options),
+    dialogKey: options.settings.dialogKey ?? newDialogKey(options),
     opaque: newOpaque(systemRandom),
     all: bound.flatMap(({ reply }) => reply.map(({ local }) => local)),
     origin: clockOrigin(),
   };
   return (place, serial) => ({
     kind: "start",
-    values: common.values,
+    values: workerValues(routing.values),
     settings: {
-      ...settings,
+      ...routing.settings,
       listen: bound.map(({ listen }) => listen[place].local),
       dialogKey: common.dialogKey,
       opaque: common.opaque,
@@ -158,5 +193,6 @@ function startOf(
       serial: serial ?? warmup?.serial,
     },
     clockOrigin: common.origin,
+    routeVersion: routing.version,
   });
 }
