@@ -598,6 +598,10 @@ export class ProxyCore implements TransactionUser, ForkCore {
       const line = this.#confirmationLine(message, server, now, undefined);
       if (line !== undefined) patch.insert(message.headersEnd, line.buffer, 0, line.length);
     }
+    if (message.contentLength < 0 && isReliable(this.layer.toOf(server))) {
+      // §16.7 step 9, §18.3: over a stream nothing else says where it ends.
+      patch.insert(message.headersEnd, `Content-Length: ${message.bodyEnd - message.bodyStart}\r\n`);
+    }
     if (patch.length > MAX_MESSAGE) {
       // It cannot be sent on, and without a final response the caller would wait for ever.
       if (final) this.answerHeld(server, 500, now);

@@ -410,7 +410,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#progress = "done";
     const hops = destination === undefined ? this.#nextHops : undefined;
     const first = destination ?? hops?.[0];
-    const plain = this.#targets === undefined && (hops === undefined || hops.length === 1) &&
+    const plain = this.#targets === undefined && (hops === undefined || hops.length <= 1) &&
       this.#onFailure === undefined && this.#onReply === undefined && !recurse && this.#fork === undefined;
     if (plain || this.#isBare) {
       return this.core.forward(

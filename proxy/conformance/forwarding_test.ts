@@ -447,3 +447,21 @@ Deno.test("RFC 4320 4.1: no 100 to another request than INVITE before 3.5 s, and
   harness.runTo(10_000);
   assertEquals(harness.take(), []);
 });
+
+Deno.test("RFC 3261 16.7.9: over a stream a response gets the Content-Length that it lacks", () => {
+  const harness = open();
+  const phone: Address = { host: "192.0.2.10", port: 41_000, transport: "tcp", flow: 7 };
+  harness.receive(request("MESSAGE", { via: "SIP/2.0/TCP 192.0.2.10:5070;branch=z9hG4bKtcp" }), phone);
+  const forwarded = harness.takeOne();
+  harness.receive(response(forwarded, 200).replace("Content-Length: 0\r\n", ""), CALLED);
+  const [{ text, to }] = harness.take();
+  assertEquals([to, header(text, "Content-Length")], [phone, "0"]);
+});
+
+Deno.test("RFC 3261 16.7.3: a response without a Via below the proxy's own is not sent anywhere", () => {
+  const harness = open();
+  const forwarded = harness.ask(request("MESSAGE"));
+  const alone = forwarded.replace(/^Via: SIP\/2\.0\/UDP 192\.0\.2\.10.*\r\n/m, "");
+  harness.receive(response(alone, 200), CALLED);
+  assertEquals(harness.take(), []);
+});
