@@ -10,6 +10,11 @@ export const PROXY_FLAGS = {
     value: "FILE",
     help: "TOML file with any of these flags as keys; the command line wins",
   },
+  modparams: {
+    type: "text",
+    value: "FILE",
+    help: 'opensips.cfg whose modparam("auth_db", …) lines set flags; --config and the command line win',
+  },
   listen: {
     type: "list",
     value: "udp|tcp|tls:ADDRESS:PORT",
@@ -73,7 +78,11 @@ export const PROXY_FLAGS = {
     default: true,
     help: "Whether the default route stays on the way of dialogs",
   },
-  route: { type: "text", value: "FILE.ts", help: "Module whose default export is the routing function" },
+  route: {
+    type: "text",
+    value: "FILE.ts",
+    help: "Module whose default export is the routing function; read again on SIGHUP",
+  },
   pc_enable: {
     type: "boolean",
     default: true,
@@ -246,6 +255,14 @@ export const PROXY_FLAGS = {
   },
   ...DISPATCHER_FLAGS,
   ...STREAM_FLAGS,
+  drain: {
+    type: "integer",
+    default: 5,
+    min: 0,
+    max: 3600,
+    unit: "s",
+    help: "How long SIGTERM waits for requests to be answered; new ones get 503 meanwhile",
+  },
   ...RUNTIME_FLAGS,
   stats_file: {
     type: "text",

@@ -109,12 +109,7 @@ export class Proxy {
       environment,
       pc,
       this.digest,
-      route ?? defaultRoute({
-        auth: settings.auth,
-        methods: settings.methods,
-        recordRoute: values.record_route,
-        foreignFrom: values.foreign_from,
-      }),
+      route ?? newDefaultRoute(values, settings),
       { dispatcher: this.dispatcher, nextHopSet: set === undefined ? undefined : { set, algorithm } },
     );
     this.core.hops = {
@@ -136,6 +131,22 @@ export class Proxy {
   flush(now: number): void {
     this.source.flush(now);
     this.digest.flush();
+  }
+
+  /** Takes over what can change while it serves, for the requests that come after: see {@linkcode RELOADABLE}. */
+  reload(values: ProxyValues, settings: Settings, route: RouteFunction | undefined): void {
+    this.core.setRoute(route ?? newDefaultRoute(values, settings), values.next_hop);
+    if (settings.dispatcher !== undefined) this.dispatcher?.load(settings.dispatcher, this.core.now);
+  }
+
+  /** From here on only what has begun is served. */
+  drain(): void {
+    this.core.draining = true;
+  }
+
+  /** Requests that have no final response yet. */
+  get open(): number {
+    return this.core.contexts.open;
   }
 
   /** Runs what is due. */
@@ -179,4 +190,13 @@ export class Proxy {
       digestAnswers: digest.asked,
     };
   }
+}
+
+function newDefaultRoute(values: ProxyValues, settings: Settings): RouteFunction {
+  return defaultRoute({
+    auth: settings.auth,
+    methods: settings.methods,
+    recordRoute: values.record_route,
+    foreignFrom: values.foreign_from,
+  });
 }

@@ -13,7 +13,7 @@ import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
 import type { RouteFunction } from "./route.ts";
-import type { ReloadableFiles } from "./setting_files_io.ts";
+import { loadRoute } from "./route_io.ts";
 import type { Settings } from "./settings.ts";
 import { newLocator } from "./locator_io.ts";
 import { ProxySockets, type SocketPair } from "./sockets_io.ts";
@@ -21,6 +21,9 @@ import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
 const TICK_MS = 10;
+/** How often it is looked whether all requests are answered, before the end, ms. */
+const DRAIN_LOOK_MS = 20;
+
 /** What a running proxy needs. */
 export interface RunOptions {
   readonly values: ProxyValues;
@@ -60,11 +63,14 @@ export interface ProgramProxy {
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
   /**
-   * Takes new certificates for new connections, and new destinations of the dispatcher; calls go on.
+   * Takes over another routing, for the requests that come after, and other certificates, for new connections.
    *
-   * @throws {Error} (rejects) with one line when the certificates are not good; the old ones stay in use then
+   * @param version counts the times, so that the module of `--route` is read again
+   * @throws {Error} (rejects) with one line; what was before stays then
    */
-  reload(files: ReloadableFiles): Promise<void>;
+  reload(values: ProxyValues, settings: Settings, version: number): Promise<void>;
+  /** Refuses what begins something, and waits until all requests are answered, `ms` at most. */
+  drain(ms: number): Promise<void>;
   /** Stops serving and closes everything. */
   close(): Promise<void>;
 }
@@ -200,9 +206,18 @@ export class RunningProxy implements ProgramProxy {
     return { ...this.#proxy.statistics(), ...this.#sockets!.statistics() };
   }
 
-  async reload({ tls, dispatcher }: ReloadableFiles): Promise<void> {
-    if (dispatcher !== undefined) this.#proxy.dispatcher?.load(dispatcher, now());
-    if (tls !== undefined) await this.#sockets!.renew(tls);
+  async reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    const route = values.route === undefined ? undefined : await loadRoute(values.route, version);
+    if (settings.tls !== undefined) await this.#sockets!.renew(settings.tls);
+    this.#proxy.reload(values, settings, route);
+  }
+
+  async drain(ms: number): Promise<void> {
+    this.#proxy.drain();
+    const end = now() + ms;
+    while (this.#proxy.open > 0 && now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    }
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
-/** Reads the files that flags name: certificates, and destinations of the dispatcher. Some of them are read again on SIGHUP. */
+/** Reads the files that flags name: certificates, and destinations of the dispatcher. They are read again on SIGHUP. */
 import type { TlsIdentity } from "../mod.ts";
-import { type DestinationEntry, readDestinations } from "./dispatcher/destinations.ts";
+import { readDestinations } from "./dispatcher/destinations.ts";
 import { Fatal } from "./fatal.ts";
 import type { ProxyValues } from "./options.ts";
 import { readText } from "./route_io.ts";
@@ -26,25 +26,6 @@ function readTlsIdentity({ tls_certificate, tls_private_key }: ProxyValues): Tls
   return { cert, key };
 }
 
-/** What a running proxy can take anew. */
-export interface ReloadableFiles {
-  readonly tls?: TlsIdentity;
-  readonly dispatcher?: readonly DestinationEntry[];
-}
-
-/**
- * Reads them.
- *
- * @throws {Fatal | UsageError} with one line
- */
-export function readReloadable(values: ProxyValues): ReloadableFiles {
-  const { dispatcher_list: path } = values;
-  const dispatcher = path === undefined
-    ? undefined
-    : readDestinations(path, readText(path, "--dispatcher_list"));
-  return { tls: readTlsIdentity(values), dispatcher };
-}
-
 /** The settings with what stands in files. @throws {Fatal | UsageError} with one line */
 export function withFiles(settings: Settings, values: ProxyValues): Settings {
   const { tls_ca_list } = values;
@@ -53,10 +34,12 @@ export function withFiles(settings: Settings, values: ProxyValues): Settings {
   if (list !== undefined && tlsAuthorities === undefined) {
     throw new Fatal(`--tls_ca_list ${tls_ca_list}: there is no PEM certificate in it`);
   }
-  const files = readReloadable(values);
-  const { ds_set } = values;
-  if (ds_set !== undefined && !files.dispatcher!.some(({ set }) => set === ds_set)) {
-    throw new Fatal(`--ds_set ${ds_set}: there is no such set in ${values.dispatcher_list}`);
+  const { dispatcher_list: path, ds_set } = values;
+  const dispatcher = path === undefined
+    ? undefined
+    : readDestinations(path, readText(path, "--dispatcher_list"));
+  if (ds_set !== undefined && !dispatcher?.some(({ set }) => set === ds_set)) {
+    throw new Fatal(`--ds_set ${ds_set}: there is no such set in ${path}`);
   }
-  return { ...settings, ...files, tlsAuthorities };
+  return { ...settings, tls: readTlsIdentity(values), tlsAuthorities, dispatcher };
 }

@@ -1,7 +1,6 @@
 /** What the main thread and a worker say to each other: all of it. */
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
-import type { ReloadableFiles } from "../setting_files_io.ts";
 import type { Settings } from "../settings.ts";
 
 /** What a worker needs to begin. Keys go this way, never by a command line or a URL. */
@@ -14,13 +13,22 @@ export interface WorkerStart {
   readonly shared: SharedParts;
   /** For `joinClock`. */
   readonly clockOrigin: number;
+  /** Which reading of the module of `--route`: 0 is that of the start. */
+  readonly routeVersion: number;
 }
 
 /** To a worker. */
 export type ToWorker =
   | WorkerStart
-  /** Take what files have anew. */
-  | { readonly kind: "reload"; readonly files: ReloadableFiles }
+  /** Take over another routing. */
+  | {
+    readonly kind: "reload";
+    readonly values: ProxyValues;
+    readonly settings: Settings;
+    readonly version: number;
+  }
+  /** Refuse what begins something, and say "drained" when all requests are answered, or after this time. */
+  | { readonly kind: "drain"; readonly ms: number }
   /** Stop serving, say "ended", and end. */
   | { readonly kind: "end" };
 
@@ -56,5 +64,7 @@ export type FromWorker =
   }
   /** Nobody has caught an error: it serves no more. */
   | { readonly kind: "crashed"; readonly reason: string }
+  /** Its requests are answered, or the time is over. */
+  | { readonly kind: "drained" }
   /** It has ended as it was told. */
   | { readonly kind: "ended"; readonly counts: Counts };

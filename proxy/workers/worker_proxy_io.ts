@@ -11,12 +11,12 @@ import {
   tryToListen,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
+import type { ProxyValues } from "../options.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
-import type { ReloadableFiles } from "../setting_files_io.ts";
-import type { Settings } from "../settings.ts";
 import { Crew, type Thread } from "./crew_io.ts";
+import type { Settings } from "../settings.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** The main thread asks for no credentials. */
@@ -35,6 +35,13 @@ interface Bound {
   readonly reply: readonly BoundSocket[];
 }
 
+/** The routing at present. */
+interface Routing {
+  values: ProxyValues;
+  settings: Settings;
+  version: number;
+}
+
 /** A running proxy with several workers. */
 export class WorkerProxy implements ProgramProxy {
   readonly io = "batched";
@@ -42,19 +49,17 @@ export class WorkerProxy implements ProgramProxy {
   readonly #cache: CredentialCache;
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
-
-  /** What workers begin with. */
-  readonly #current: { settings: Settings };
+  readonly #routing: Routing;
 
   private constructor(
     crew: Crew,
     bound: readonly Bound[],
     cache: CredentialCache,
     preloaded: number,
-    current: { settings: Settings },
+    routing: Routing,
   ) {
-    this.#current = current;
     this.#crew = crew;
+    this.#routing = routing;
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
@@ -79,6 +84,8 @@ export class WorkerProxy implements ProgramProxy {
         const source = newSource(values, cache, NOBODY);
         preloaded = preload(source, warmup.records, warmup.issuedAt, warmup.serial, now());
       }
+      const { settings } = options;
+      const routing: Routing = { values, settings, version: 0 };
       const crew = await Crew.start({
         workers: values.workers,
         cache,
@@ -87,10 +94,10 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, current, bound, cache.buffer),
+        startOf: startOf(options, routing, bound, cache.buffer),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded, current);
+      return new WorkerProxy(crew, bound, cache, preloaded, routing);
     } catch (error) {
       close(bound);
       throw error;
@@ -106,21 +113,26 @@ export class WorkerProxy implements ProgramProxy {
     return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
   }
 
-  reload(files: ReloadableFiles): Promise<void> {
-    const { tls } = files;
+  whenConnected(ms: number): Promise<void> {
+    return this.#crew.whenConnected(ms);
+  }
+
+  reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    const { tls } = settings;
     try {
       // Tried here first, so that bad ones are told of at once.
       if (tls !== undefined) tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#current.settings = { ...this.#current.settings, ...files };
-    this.#crew.send({ kind: "reload", files });
+    Object.assign(this.#routing, { values, settings, version });
+    const routing = { values: workerValues(values), settings, version };
+    this.#crew.reload({ kind: "reload", ...routing });
     return Promise.resolve();
   }
 
-  whenConnected(ms: number): Promise<void> {
-    return this.#crew.whenConnected(ms);
+  drain(ms: number): Promise<void> {
+    return this.#crew.drain(ms);
   }
 
   async close(): Promise<void> {
@@ -151,32 +163,36 @@ function close(bound: readonly Bound[]): void {
   for (const { listen, reply } of bound) for (const socket of [...listen, ...reply]) socket.close();
 }
 
-/** What each worker is told. */
+/** The values with each worker's share of what they share. */
+function workerValues(values: ProxyValues): ProxyValues {
+  const share = (limit: number) => Math.ceil(limit / values.workers);
+  return {
+    ...values,
+    max_transactions: share(values.max_transactions),
+    miss_limit: share(values.miss_limit),
+    tcp_max_connections: share(values.tcp_max_connections),
+  };
+}
+
+/** What each worker is told; one that begins later hears of the routing as it is then. */
 function startOf(
   options: WorkerOptions,
-  current: { readonly settings: Settings },
+  routing: Routing,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
 ): (place: number, serial: number | undefined) => WorkerStart {
-  const { values, settings, keys, warmup } = options;
-  const share = (limit: number) => Math.ceil(limit / values.workers);
+  const { keys, warmup } = options;
   const common = {
-    values: {
-      ...values,
-      max_transactions: share(values.max_transactions),
-      miss_limit: share(values.miss_limit),
-      tcp_max_connections: share(values.tcp_max_connections),
-    },
-    dialogKey: settings.dialogKey ?? newDialogKey(options),
+    dialogKey: options.settings.dialogKey ?? newDialogKey(options),
     opaque: newOpaque(systemRandom),
     all: bound.flatMap(({ reply }) => reply.map(({ local }) => local)),
     origin: clockOrigin(),
   };
   return (place, serial) => ({
     kind: "start",
-    values: common.values,
+    values: workerValues(routing.values),
     settings: {
-      ...current.settings,
+      ...routing.settings,
       listen: bound.map(({ local }) => local),
       dialogKey: common.dialogKey,
       opaque: common.opaque,
@@ -194,5 +210,6 @@ function startOf(
       serial: serial ?? warmup?.serial,
     },
     clockOrigin: common.origin,
+    routeVersion: routing.version,
   });
 }
