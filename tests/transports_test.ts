@@ -3,8 +3,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Address, formatAddress, formatHost, type Transport } from "../mod.ts";
 import { selfSigned } from "../core/io/test_certificate.ts";
 import { TestDns } from "../core/io/test_dns.ts";
-import { answer, Endpoint, lines } from "./test_endpoint.ts";
-import { inTempDir, run, Running, until } from "./test_process.ts";
+import { answer, Endpoint, lines } from "./endpoint_io.ts";
+import { inTempDir, run, Running, until } from "../proxy/test_process.ts";
 
 let calls = 0;
 
