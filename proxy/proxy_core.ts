@@ -418,8 +418,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
   ): void {
     const { contexts, layer } = this;
     if (contexts.isAnswered(server)) return;
-    // RFC 4320 §4.1: no answer at all rather than a 408.
-    if (status === 408 && message.method !== "INVITE") return layer.end(server, now);
+    if (message.method !== "INVITE") {
+      // RFC 4320 §4.1: no provisional response but 100, and no answer at all rather than a 408.
+      if (status > 100 && status < 200) return;
+      if (status === 408) return layer.end(server, now);
+    }
     if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
