@@ -146,8 +146,14 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.#now = now;
     const message = this.#message;
     const fault = message.parse(buffer, start, end);
-    if (fault === undefined) this.layer.receive(message, from, now);
-    else this.#refuseMalformed(message, fault, from);
+    if (fault !== undefined) return this.#refuseMalformed(message, fault, from);
+    // §16.7 step 3: but for those to its own requests, a response that leads no further is none to a request of this proxy, and
+    // must not end the transaction of one.
+    if (!message.isRequest && message.secondVia() === undefined && !this.own.isAnswer(message)) {
+      this.counters.strays++;
+      return;
+    }
+    this.layer.receive(message, from, now);
   }
 
   /**
@@ -451,8 +457,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
   ): void {
     const { contexts, layer } = this;
     if (contexts.isAnswered(server)) return;
-    // RFC 4320 §4.1: no answer at all rather than a 408.
-    if (status === 408 && message.method !== "INVITE") return layer.end(server, now);
+    if (message.method !== "INVITE") {
+      // RFC 4320 §4.1: no provisional response but 100, and no answer at all rather than a 408.
+      if (status > 100 && status < 200) return;
+      if (status === 408) return layer.end(server, now);
+    }
     if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
@@ -646,10 +655,6 @@ export class ProxyCore implements TransactionUser, ForkCore {
     chosen?: BranchResponse,
   ): void {
     const final = message.status >= 200;
-    if (message.secondVia() === undefined) {
-      this.counters.strays++;
-      return;
-    }
     const patch = this.#patch.begin(message);
     popVia(patch);
     // One that was chosen among others was looked at when it came.
