@@ -77,7 +77,6 @@ export class WorkerProxy implements ProgramProxy {
     const bound: Bound[] = [];
     try {
       for (const address of options.settings.listen) bound.push(await bind(options, address));
-      const current = { settings: options.settings };
       const cache = newCache(values, hashes, systemRandom);
       let preloaded = 0;
       if (warmup !== undefined) {
