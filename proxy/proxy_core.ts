@@ -409,7 +409,9 @@ export class ProxyCore implements TransactionUser {
     }
     if (how.recordRoute) this.#pushRecordRoute(patch, this.names.facing(target));
     addReceivedRport(patch, from);
-    this.#pushVia(patch, this.names.viaFacing(target));
+    const via = this.#via(this.names.viaFacing(target));
+    const branchEnd = this.#writeBranch(via);
+    pushVia(patch, via.bytes, 0, branchEnd);
     if (patch.length > MAX_MESSAGE) {
       if (server !== NO_TRANSACTION) this.reply(message, server, 513, undefined, NO_HEADERS, now);
       return;
@@ -425,7 +427,8 @@ export class ProxyCore implements TransactionUser {
       layer.sendTrying(server, now, message);
       this.#startTimer(server, ContextTimer.C, now + this.options.timerC);
     }
-    const client = layer.sendRequest(this.#out, 0, length, target, now);
+    const branch = via.length - this.#branchPrefix.length;
+    const client = layer.sendRequest(this.#out, 0, length, target, now, via.bytes, branch, branchEnd);
     if (client === NO_TRANSACTION) this.reply(message, server, 503, undefined, RETRY_LATER, now);
     else this.contexts.link(server, client);
   }
@@ -450,19 +453,22 @@ export class ProxyCore implements TransactionUser {
     pushRecordRoute(patch, line.bytes, 0, at);
   }
 
-  /** A branch nobody can guess, and none of this run is used twice. */
-  #pushVia(patch: Patch, self: string): void {
+  /** The Via value of this proxy up to the part of its branch that is new each time. */
+  #via(self: string): LineStart {
     let line = this.#vias.get(self);
     if (line === undefined) {
       line = new LineStart(`SIP/2.0/UDP ${self};branch=${this.#branchPrefix}`, 3 * 8);
       this.#vias.set(self, line);
     }
+    return line;
+  }
+
+  /** A branch nobody can guess, and none of this run is used twice. Returns its end. */
+  #writeBranch({ bytes, length }: LineStart): number {
     this.#branches++;
-    const { bytes } = line;
-    let at = writeHexWord(this.environment.random.below(2 ** 32), bytes, line.length);
+    let at = writeHexWord(this.environment.random.below(2 ** 32), bytes, length);
     at = writeHexWord(this.#branches / 2 ** 32, bytes, at);
-    at = writeHexWord(this.#branches, bytes, at);
-    pushVia(patch, bytes, 0, at);
+    return writeHexWord(this.#branches, bytes, at);
   }
 
   #forwardResponse(message: SipMessage, server: TransactionId, from: Address, now: number): void {

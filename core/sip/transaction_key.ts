@@ -40,10 +40,15 @@ export class TransactionKey {
   /** The key of a client transaction (§17.1.3). False if the Via has no branch. */
   ofClient(via: ViaView, method: string): boolean {
     if (via.branchStart < 0 || via.branchEnd === via.branchStart) return false;
-    this.#begin(CLIENT, method, 0);
-    this.#hash.part(via.buffer, via.branchStart, via.branchEnd);
-    this.#hash.end();
+    this.ofBranch(via.buffer, via.branchStart, via.branchEnd, method);
     return true;
+  }
+
+  /** The same, of the branch buffer[start, end), which is not empty. */
+  ofBranch(buffer: Uint8Array, start: number, end: number, method: string): void {
+    this.#begin(CLIENT, method, 0);
+    this.#hash.part(buffer, start, end);
+    this.#hash.end();
   }
 
   /**

@@ -309,24 +309,30 @@ export class TransactionLayer {
   }
 
   /**
-   * Sends the request `buffer[start … end)` and starts its client transaction. The bytes are copied. Quickest if Via is the
-   * first header. An ACK has no transaction: send it yourself.
+   * Sends the request `buffer[start … end)` and starts its client transaction. The bytes are copied. Quickest if the branch is
+   * given, else if Via is the first header. An ACK has no transaction: send it yourself.
    *
+   * @param branch bytes that hold the branch of the topmost Via, at [branchStart, branchEnd), for who has just made it: it is
+   * not looked for in the request then
    * @returns `NO_TRANSACTION` if there is no room; nothing is sent then
    * @throws TypeError if it is no request with a branch, or an ACK; Error if the branch is in use
    */
-  sendRequest(buffer: Uint8Array, start: number, end: number, to: Address, now: number): TransactionId {
+  sendRequest(
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    to: Address,
+    now: number,
+    branch?: Uint8Array,
+    branchStart = 0,
+    branchEnd = 0,
+  ): TransactionId {
     const methodEnd = skipToken(buffer, start, end);
     if (buffer[methodEnd] !== SP) throw new TypeError("not a SIP request");
     const method = methodAt(buffer, start, methodEnd);
-    let via: ViaView | undefined = this.#via;
-    if (!readLeadingVia(buffer, start, end, via)) {
-      this.#scratch.parse(buffer, start, end);
-      via = this.#scratch.isRequest ? this.#scratch.topVia() : undefined;
-    }
-    if (via === undefined || !this.#key.ofClient(via, method)) {
-      throw new TypeError("the request has no Via branch");
-    }
+    if (branch !== undefined && branchEnd > branchStart) {
+      this.#key.ofBranch(branch, branchStart, branchEnd, method);
+    } else this.#findBranch(buffer, start, end, method);
     if (method === "ACK") throw new TypeError("an ACK is no transaction of its own");
     const table = this.#table;
     if (table.find(this.#key) !== NO_TRANSACTION) throw new Error("the Via branch is in use");
@@ -340,6 +346,18 @@ export class TransactionLayer {
     this.#run.holdRequest(tx, buffer, start, end);
     this.#run.send(tx, buffer, start, end);
     return tx;
+  }
+
+  /** Makes the key of a request that is to be sent. */
+  #findBranch(buffer: Uint8Array, start: number, end: number, method: string): void {
+    let via: ViaView | undefined = this.#via;
+    if (!readLeadingVia(buffer, start, end, via)) {
+      this.#scratch.parse(buffer, start, end);
+      via = this.#scratch.isRequest ? this.#scratch.topVia() : undefined;
+    }
+    if (via === undefined || !this.#key.ofClient(via, method)) {
+      throw new TypeError("the request has no Via branch");
+    }
   }
 
   /**
