@@ -60,7 +60,7 @@ function allValues(message: SipMessage, id: HeaderId): string {
   for (let i = message.first(id); i >= 0; i = message.next(i)) {
     lines.push(message.text(message.valueStart(i), message.valueEnd(i)));
   }
-  // A CR or LF that ends no line is let through by the scanner.
+  // Control characters inside a line are let through by the scanner.
   // deno-lint-ignore no-control-regex
   return lines.join(", ").replace(/[\x00-\x1f\x7f]+/g, " ");
 }

@@ -204,9 +204,10 @@ Deno.test("420 names every extension that Proxy-Require asks for; ACK and CANCEL
 
 Deno.test("420: control characters in Proxy-Require do not come back, and do no harm", () => {
   const harness = open();
-  for (const value of ["foo\rInjected: yes", "a\0b", "\x7f", "x\r\r"]) {
+  const values = [["foo\rInjected: yes", 400], ["a\0b", 420], ["\x7f", 420], ["x\r\r", 400]] as const;
+  for (const [value, status] of values) {
     const answer = harness.ask(request("OPTIONS", { headers: [`Proxy-Require: ${value}`] }));
-    assertEquals(statusOf(answer), 420);
+    assertEquals(statusOf(answer), status);
     // deno-lint-ignore no-control-regex
     assert(!/[\x00\x7f]|\r(?!\n)/.test(answer), JSON.stringify(answer));
   }
