@@ -99,6 +99,17 @@ Deno.test("message: a CR that ends no line is a fault, wherever it stands: other
   }
 });
 
+Deno.test("message: a method has 64 bytes at most", () => {
+  const text = new TextDecoder().decode(INVITE);
+  for (const capacity of [MAX_HEADERS, MAX_HEADERS - 1]) {
+    const status = (length: number) => {
+      const bytes = encodeText(text.replaceAll("INVITE", "M".repeat(length)));
+      return new SipMessage(capacity).parse(bytes, 0, bytes.length)?.status;
+    };
+    assertEquals([status(64), status(65), status(5000)], [undefined, 400, 400]);
+  }
+});
+
 Deno.test("message: every header order gives the same", () => {
   const head = ["OPTIONS sip:u@b SIP/2.0"];
   const fields = [
