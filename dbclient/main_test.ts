@@ -79,9 +79,9 @@ Deno.test("wrong flags: one line, exit code 2; --help names every flag, exit cod
     [["--chain_lenght", "3"], "unknown flag"],
     [["-h", "0.0.0.0"], "no TLS yet"],
     [["frobnicate"], "is not known"],
-    [["users"], "it takes one of add, import, list, remove"],
+    [["users"], "it takes one of add, import, export, list, remove, passwd"],
     [["users", "add", "alice"], "USER@REALM"],
-    [["users", "list", "--db", "mysql:x"], "sqlite:FILE"],
+    [["users", "list", "--db", "mysql:x"], "mysql://USER@ADDRESS:PORT"],
     [["--key_file", "/nowhere/key"], "cannot read /nowhere/key"],
   ];
   const results = await Promise.all(cases.map(([args]) => run(args)));

@@ -1,0 +1,28 @@
+/** Opens the database that the command line names. */
+import type { HashBackend } from "../mod.ts";
+import type { DatabaseChoice } from "./options.ts";
+import { SqliteStore } from "./sqlite_store_io.ts";
+import type { SubscriberAdmin, SubscriberStore } from "./subscriber.ts";
+
+/** How to open it. */
+export interface OpenOptions {
+  /** Of the database; "" with SQLite. */
+  readonly password: string;
+  readonly hashes: HashBackend;
+  /** SQLite: a file that is not there is made. Default false. */
+  readonly create?: boolean;
+  /** Is told of nodes that are left and used again. */
+  log?(line: string): void;
+}
+
+/** @throws {StoreError} (rejects) when it cannot be used */
+export async function openStore(
+  database: DatabaseChoice,
+  { password, hashes, create = false, log }: OpenOptions,
+): Promise<SubscriberStore & SubscriberAdmin> {
+  const { table } = database;
+  if (database.kind === "sqlite") return new SqliteStore(database.path, { create, table, hashes });
+  // The driver takes longer to load than the rest of the program, so only who uses it waits for it.
+  const { MysqlStore } = await import("./mysql_store_io.ts");
+  return await MysqlStore.open({ ...database, password, hashes, log });
+}
