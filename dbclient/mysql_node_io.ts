@@ -1,7 +1,7 @@
 /** One node of a cluster: its connections, and how good it is just now. */
 import { now } from "../mod.ts";
 import { MysqlConnection, type MysqlLogin } from "./mysql_connection_io.ts";
-import { explain, type MysqlError, nodeName } from "./mysql_error.ts";
+import { explain, MysqlError, nodeName } from "./mysql_error.ts";
 import { nodeHealth, type NodeRank, type NodeStatus } from "./mysql_health.ts";
 import { quoted, type Statement } from "./mysql_sql.ts";
 
@@ -174,15 +174,17 @@ export class MysqlNode {
       const watch = this.#watch?.usable ? this.#watch : this.#watch = await this.#open();
       timer = setTimeout(() => watch.cut(`no answer within ${PING_TIMEOUT} ms`), PING_TIMEOUT);
       const probe = `SELECT 1 FROM ${quoted(this.login.table)} LIMIT 1`;
-      const answers = await Promise.all(
-        [...STATUS, probe].map((sql) => watch.driver.query<[string, string][]>({ sql, rowsAsArray: true })),
-      );
+      const ask = (sql: string) => watch.driver.query<[string, string][]>({ sql, rowsAsArray: true });
+      const [probed, ...shown] = await Promise.allSettled([probe, ...STATUS].map(ask));
+      clearTimeout(timer);
       const status: NodeStatus = new Map(
-        [...answers[0], ...answers[1]].map(([name, value]) => [name.toLowerCase(), String(value)]),
+        shown.flatMap((result) => result.status === "fulfilled" ? result.value : [])
+          .map(([name, value]) => [name.toLowerCase(), String(value)]),
       );
-      this.problem = undefined;
       const { rank, why } = nodeHealth(status);
-      if (rank === "down") this.#cutAll(why);
+      // A Galera node without its group says why it refuses the table.
+      if (probed.status === "rejected" && rank !== "down") throw probed.reason;
+      this.problem = rank === "down" ? new MysqlError(`${this.name}: ${why}`, false) : undefined;
       if (now() >= this.#behindUntil || rank === "down") this.#become(rank, why);
       // So that the first question after another node is gone need not wait for a connection.
       if (rank !== "down" && this.#idle.length === 0 && this.#all.size === 1) {
