@@ -20,6 +20,16 @@ export interface CoalescerOptions<T> {
   now(): number;
   /** Asks the database; answers by position. */
   send(users: readonly Identity[], column: HashColumn, deadline: number): Promise<readonly T[]>;
+  /** Is told of each batch that was answered; for metrics. */
+  onBatch?(batch: Batch): void;
+}
+
+/** A batch that was answered. */
+export interface Batch {
+  readonly questions: number;
+  readonly users: number;
+  /** ms */
+  readonly took: number;
 }
 
 interface Question<T> {
@@ -147,8 +157,11 @@ export class Coalescer<T> {
   async #send(batch: readonly Question<T>[]): Promise<void> {
     const users = batch.length === 1 ? batch[0].users : batch.flatMap((question) => question.users);
     const { column, deadline } = batch[batch.length - 1];
+    const { send, now, onBatch } = this.#options;
+    const started = now();
     try {
-      const rows = await this.#options.send(users, column, deadline);
+      const rows = await send(users, column, deadline);
+      onBatch?.({ questions: batch.length, users: users.length, took: now() - started });
       let at = 0;
       for (const question of batch) {
         const end = at + question.users.length;

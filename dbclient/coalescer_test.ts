@@ -7,6 +7,8 @@ class Database {
   readonly batches: { readonly users: string[]; readonly column: HashColumn; readonly deadline: number }[] =
     [];
   readonly #answers: PromiseWithResolvers<string[]>[] = [];
+  /** Questions and users of the batches that were answered. */
+  readonly answered: [number, number][] = [];
   time = 0;
   readonly coalescer: Coalescer<string>;
 
@@ -17,6 +19,7 @@ class Database {
       maxWaiting,
       timeout: 100,
       now: () => this.time,
+      onBatch: ({ questions, users }) => this.answered.push([questions, users]),
       send: (users, column, deadline) => {
         this.batches.push({ users: users.map((user) => user.username), column, deadline });
         const answer = Promise.withResolvers<string[]>();
@@ -64,6 +67,7 @@ Deno.test("a question goes at once; those that come meanwhile go together, by co
   assertEquals(database.batches[2].column, "ha1_sha256");
   await database.answer();
   assertEquals(await others, [["C"], ["D", "E"], ["F"]]);
+  assertEquals(database.answered, [[1, 2], [2, 3], [1, 1]]);
   assertEquals(database.coalescer.open, 0);
 });
 

@@ -1,5 +1,6 @@
 /** Opens the database that the command line names. */
 import type { HashBackend } from "../mod.ts";
+import type { Batch } from "./coalescer.ts";
 import type { DatabaseChoice } from "./options.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import type { SubscriberAdmin, SubscriberStore } from "./subscriber.ts";
@@ -13,16 +14,18 @@ export interface OpenOptions {
   readonly create?: boolean;
   /** Is told of nodes that are left and used again. */
   log?(line: string): void;
+  /** MySQL: is told of each query that was answered; for metrics. */
+  onBatch?(batch: Batch): void;
 }
 
 /** @throws {StoreError} (rejects) when it cannot be used */
 export async function openStore(
   database: DatabaseChoice,
-  { password, hashes, create = false, log }: OpenOptions,
+  { password, hashes, create = false, log, onBatch }: OpenOptions,
 ): Promise<SubscriberStore & SubscriberAdmin> {
   const { table } = database;
   if (database.kind === "sqlite") return new SqliteStore(database.path, { create, table, hashes });
   // The driver takes longer to load than the rest of the program, so only who uses it waits for it.
   const { MysqlStore } = await import("./mysql_store_io.ts");
-  return await MysqlStore.open({ ...database, password, hashes, log });
+  return await MysqlStore.open({ ...database, password, hashes, log, onBatch });
 }

@@ -5,7 +5,7 @@ import { MysqlError, mysqlUrl } from "./mysql_error.ts";
 import { NODE_RANKS } from "./mysql_health.ts";
 import { MysqlNode } from "./mysql_node_io.ts";
 import type { Statement } from "./mysql_sql.ts";
-import { noAnswer, StoreError } from "./subscriber.ts";
+import { noAnswer, type NodeState, StoreError } from "./subscriber.ts";
 
 /** Where the database is and how to log in. */
 export interface MysqlAddress extends Omit<MysqlLogin, "host" | "port"> {
@@ -67,6 +67,11 @@ export class MysqlCluster {
     }
     quiet = false;
     return cluster;
+  }
+
+  /** How good each node is, in the order of preference. */
+  nodes(): readonly NodeState[] {
+    return this.#nodes.map(({ name, rank, why }) => ({ name, rank, why }));
   }
 
   /** The node that is asked first just now. */

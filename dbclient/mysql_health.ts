@@ -1,12 +1,12 @@
 /** How good a node of a cluster is for reading, from what it says of itself; without I/O. docs/DATABASES.md. */
 
+import type { NodeRank } from "./subscriber.ts";
+
 /**
  * Best first. A read-only node is good for reading, but a node that lost its group makes itself read-only, and a replica
  * lags behind: so one that takes writes is asked before it.
  */
-export const NODE_RANKS = ["good", "read_only", "not_synced", "suspect", "down"] as const;
-/** One of {@linkcode NODE_RANKS}. */
-export type NodeRank = (typeof NODE_RANKS)[number];
+export const NODE_RANKS: readonly NodeRank[] = ["good", "read_only", "not_synced", "suspect", "down"];
 
 /** What a node says of itself: SHOW GLOBAL STATUS and SHOW GLOBAL VARIABLES, by lower-case name. */
 export type NodeStatus = ReadonlyMap<string, string>;

@@ -2,8 +2,9 @@
 import { now } from "../mod.ts";
 import { MysqlConnection, type MysqlLogin } from "./mysql_connection_io.ts";
 import { explain, MysqlError, nodeName } from "./mysql_error.ts";
-import { nodeHealth, type NodeRank, type NodeStatus } from "./mysql_health.ts";
+import { nodeHealth, type NodeStatus } from "./mysql_health.ts";
 import { quoted, type Statement } from "./mysql_sql.ts";
+import type { NodeRank } from "./subscriber.ts";
 
 /** Between two looks at a node, ms; with PING_TIMEOUT less than a second until a node that hangs is left. */
 const CHECK_INTERVAL = 500;

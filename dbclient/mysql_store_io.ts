@@ -3,7 +3,7 @@
  * users up needs the right SELECT on that table and nothing else.
  */
 import { type HashBackend, type Identity, now } from "../mod.ts";
-import { Coalescer } from "./coalescer.ts";
+import { type Batch, Coalescer } from "./coalescer.ts";
 import { FoundSubscribers } from "./found_subscribers.ts";
 import { MysqlAdmin } from "./mysql_admin_io.ts";
 import { type MysqlAddress, MysqlCluster } from "./mysql_cluster_io.ts";
@@ -18,6 +18,7 @@ import {
 import {
   type HashColumn,
   type NewSubscriber,
+  type NodeState,
   StoreError,
   type Subscriber,
   type SubscriberAdmin,
@@ -37,6 +38,8 @@ export interface MysqlStoreOptions extends Omit<MysqlAddress, "table"> {
   readonly timeout?: number;
   /** Is told of nodes that are left and used again. */
   log?(line: string): void;
+  /** Is told of each query that was answered; for metrics. */
+  onBatch?(batch: Batch): void;
 }
 
 /** Users of one query. */
@@ -69,6 +72,7 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
       maxWaiting: MAX_WAITING,
       timeout: options.timeout ?? 2000,
       now,
+      onBatch: options.onBatch,
       async send(users, column, deadline) {
         const results = await cluster.execute(lookupStatements(table, users, column), deadline);
         const rows = results.flat().map((row) => {
@@ -129,6 +133,10 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     const statement = { sql: `SELECT COUNT(*) FROM ${quoted(this.#table.table)}`, values: [] };
     const [[[count]]] = await this.#cluster.execute([statement], now() + COUNT_TIMEOUT, true);
     return Number(count);
+  }
+
+  nodes(): readonly NodeState[] {
+    return this.#cluster.nodes();
   }
 
   write(rows: AsyncIterable<NewSubscriber> | Iterable<NewSubscriber>, replace: boolean): Promise<number> {

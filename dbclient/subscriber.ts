@@ -31,6 +31,18 @@ export function noAnswer(): StoreError {
   return new StoreError("no answer in time (--db_timeout)");
 }
 
+/** How good a node of a database cluster is (docs/DATABASES.md). */
+export type NodeRank = "good" | "read_only" | "not_synced" | "suspect" | "down";
+
+/** A node of a database cluster. */
+export interface NodeState {
+  /** address:port */
+  readonly name: string;
+  readonly rank: NodeRank;
+  /** Why it is not good; "" when it is. */
+  readonly why: string;
+}
+
 /** Where DBclient looks users up. */
 export interface SubscriberStore {
   /** What it is, for logs: `sqlite:proxychain.db`. Without a password. */
@@ -44,6 +56,8 @@ export interface SubscriberStore {
   lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]>;
   /** Number of subscribers. */
   count(): Promise<number>;
+  /** Nodes of a cluster, the preferred one first. */
+  nodes?(): readonly NodeState[];
   close(): Promise<void>;
 }
 

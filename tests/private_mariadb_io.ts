@@ -170,11 +170,15 @@ export function makeTester(server: PrivateMariadb): Promise<string> {
   );
 }
 
-/** Starts a server with an empty data directory; about three seconds. */
-export async function startMariadb(): Promise<PrivateMariadb> {
+/**
+ * Starts a server with an empty data directory; about three seconds.
+ *
+ * @param args of mariadbd, besides the usual ones
+ */
+export async function startMariadb(args: readonly string[] = []): Promise<PrivateMariadb> {
   const directory = await serverDirectory("mariadb_");
   await installMariadb(directory);
-  const server = await runMariadbd({ directory, port: freePort() }, []);
+  const server = await runMariadbd({ directory, port: freePort() }, args);
   await makeTester(server);
   return server;
 }
