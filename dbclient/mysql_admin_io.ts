@@ -3,14 +3,8 @@ import type { Identity } from "../mod.ts";
 import { MysqlConnection, type MysqlLogin } from "./mysql_connection_io.ts";
 import type { MysqlError } from "./mysql_error.ts";
 import { conditions, type MysqlTable, quoted } from "./mysql_sql.ts";
-import {
-  HASH_COLUMNS,
-  type NewSubscriber,
-  StoreError,
-  type SubscriberAdmin,
-  SubscriberError,
-} from "./subscriber.ts";
-import { HA1B } from "./subscriber_table.ts";
+import { type NewSubscriber, StoreError, type SubscriberAdmin, SubscriberError } from "./subscriber.ts";
+import { rowColumns, rowOf, setClause, type WrittenColumn, writtenColumns } from "./written_columns.ts";
 
 /** For connecting, ms. */
 const CONNECT_TIMEOUT = 3000;
@@ -23,22 +17,12 @@ const folded = (text: string) => text.normalize("NFKD").replace(/\p{M}/gu, "").t
 
 /** The table's rows, each command on a connection of its own. */
 export class MysqlAdmin implements SubscriberAdmin {
-  /** Columns that are written, and what stands in them. */
-  readonly #columns: readonly { readonly name: string; value(row: NewSubscriber): string }[];
+  readonly #columns: readonly WrittenColumn[];
   readonly #from: string;
 
   /** @param login of a node that takes writes, asked for anew by each command */
   constructor(private readonly login: () => MysqlLogin, private readonly table: MysqlTable) {
-    const all = [
-      { name: table.user, value: (row: NewSubscriber) => row.username },
-      { name: table.domain, value: (row: NewSubscriber) => row.realm },
-      { name: table.password, value: (row: NewSubscriber) => row.password },
-      ...HASH_COLUMNS.map((column) => {
-        return { name: table.hashes[column], value: (row: NewSubscriber) => row.hashes[column] };
-      }),
-      { name: HA1B, value: (row: NewSubscriber) => row.ha1b ?? "" },
-    ];
-    this.#columns = all.filter(({ name }) => table.columns.has(name));
+    this.#columns = writtenColumns(table, table.columns);
     this.#from = quoted(table.table);
   }
 
@@ -75,19 +59,8 @@ export class MysqlAdmin implements SubscriberAdmin {
   }
 
   async update(row: NewSubscriber, password: string): Promise<boolean> {
-    const set: string[] = [];
-    const values: string[] = [];
-    for (const { name, value } of this.#columns.slice(2)) {
-      const column = quoted(name);
-      if (name === this.table.password) {
-        set.push(`${column} = CASE WHEN COALESCE(${column}, '') = '' THEN ? ELSE ? END`);
-        values.push(value(row), password);
-      } else {
-        set.push(`${column} = ?`);
-        values.push(value(row));
-      }
-    }
-    return await this.#change(`UPDATE ${this.#from} SET ${set.join(", ")}`, values, row);
+    const { sql, values } = setClause(this.table, this.#columns, quoted, row, password);
+    return await this.#change(`UPDATE ${this.#from} ${sql}`, values, row);
   }
 
   async remove(user: Identity): Promise<boolean> {
@@ -101,12 +74,7 @@ export class MysqlAdmin implements SubscriberAdmin {
   }
 
   async *rows(realm?: string): AsyncIterable<NewSubscriber> {
-    const { user, domain, password, hashes } = this.table;
-    const names = [user, domain, password, ...HASH_COLUMNS.map((column) => hashes[column]), HA1B];
-    for await (const values of this.#select(names, realm)) {
-      const [username, at, plain, ha1, ha1_sha256, ha1_sha512t256, ha1b] = values;
-      yield { username, realm: at, password: plain, hashes: { ha1, ha1_sha256, ha1_sha512t256 }, ha1b };
-    }
+    for await (const values of this.#select(rowColumns(this.table), realm)) yield rowOf(values);
   }
 
   async #with<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {

@@ -32,7 +32,7 @@ const STATUS = [
 export class MysqlNode {
   readonly name: string;
   /** Why it is not good. */
-  why = "it has not been asked yet";
+  why = "it has not answered yet";
   /** What the last failed look has found. */
   problem: MysqlError | undefined;
   /** Ends with the first look. */

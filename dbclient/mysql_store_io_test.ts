@@ -173,6 +173,26 @@ Deno.test({
         assertStringIncludes(lines.join(), "database node 127.0.0.1:1: cannot be used: ");
         await second.close();
       });
+      await t.step("a host that takes connections and says nothing keeps nobody waiting", async () => {
+        const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+        const taken: Deno.Conn[] = [];
+        const accepting = (async () => {
+          for await (const connection of silent) taken.push(connection);
+        })();
+        const lines: string[] = [];
+        const store = await MysqlStore.open({
+          ...login,
+          hosts: [{ host: "127.0.0.1", port: silent.addr.port }, ...hosts],
+          log: (line) => lines.push(line),
+        });
+        assertEquals(store.nodes().map(({ rank }) => rank), ["suspect", "good"]);
+        assertStringIncludes(lines.join(), "cannot be used: it has not answered yet");
+        assertEquals((await store.lookup([{ username: "alice", realm: "a.example" }], "ha1")).length, 1);
+        await store.close();
+        silent.close();
+        await accepting.catch(() => {});
+        for (const connection of taken) connection.close();
+      });
       await t.step("a database that answers slowly: a named error in time, and answers again", async () => {
         const slow = await MysqlStore.open({ ...login, timeout: 400 });
         const asked = [{ username: "alice", realm: "a.example" }];

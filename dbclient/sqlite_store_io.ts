@@ -4,7 +4,6 @@ import { firstLine, type HashBackend, type Identity } from "../mod.ts";
 import { FoundSubscribers } from "./found_subscribers.ts";
 import { subscriberSchema } from "./schema.ts";
 import {
-  HASH_COLUMNS,
   type HashColumn,
   type NewSubscriber,
   StoreError,
@@ -13,7 +12,8 @@ import {
   SubscriberError,
   type SubscriberStore,
 } from "./subscriber.ts";
-import { DEFAULT_TABLE, HA1B, type SubscriberTable, TableColumns } from "./subscriber_table.ts";
+import { DEFAULT_TABLE, type SubscriberTable, TableColumns } from "./subscriber_table.ts";
+import { rowColumns, rowOf, setClause, type WrittenColumn, writtenColumns } from "./written_columns.ts";
 
 const SECRET_SCHEMA = `CREATE TABLE IF NOT EXISTS proxychain_issuer (
   id INTEGER PRIMARY KEY CHECK (id = 1), secret BLOB NOT NULL)`;
@@ -57,12 +57,6 @@ export interface SqliteStoreOptions {
   readonly hashes?: HashBackend;
 }
 
-/** A column that is written, and what stands in it. */
-interface WrittenColumn {
-  readonly name: string;
-  value(row: NewSubscriber): string;
-}
-
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
@@ -76,6 +70,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
   readonly #lookups = new Map<HashColumn, StatementSync>();
   readonly #table: SubscriberTable;
   readonly #columns: TableColumns;
+  readonly #written: readonly WrittenColumn[];
   readonly #found: FoundSubscribers;
 
   /**
@@ -109,6 +104,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
       if (rows.length === 0) throw new StoreError(`has no table ${table.table}`);
       const problem = this.#columns.problem(table);
       if (problem !== undefined) throw new StoreError(problem);
+      this.#written = writtenColumns(table, this.#columns);
     } catch (error) {
       database?.close();
       if (made) removeFile(path);
@@ -189,7 +185,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
     replace: boolean,
   ): Promise<number> {
     this.#needDomain();
-    const columns = this.#written();
+    const columns = this.#written;
     const names = columns.map(({ name }) => quoted(name));
     const update = names.slice(2).map((name) => `${name} = excluded.${name}`).join(", ");
     const sql =
@@ -225,19 +221,8 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
 
   update(row: NewSubscriber, password: string): Promise<boolean> {
     return this.#promised(() => {
-      const set: string[] = [];
-      const values: string[] = [];
-      for (const { name, value } of this.#written().slice(2)) {
-        const column = quoted(name);
-        if (name === this.#table.password) {
-          set.push(`${column} = CASE WHEN coalesce(${column}, '') = '' THEN ? ELSE ? END`);
-          values.push(value(row), password);
-        } else {
-          set.push(`${column} = ?`);
-          values.push(value(row));
-        }
-      }
-      return this.#change(`UPDATE ${quoted(this.#table.table)} SET ${set.join(", ")}`, values, row);
+      const { sql, values } = setClause(this.#table, this.#written, quoted, row, password);
+      return this.#change(`UPDATE ${quoted(this.#table.table)} ${sql}`, values, row);
     });
   }
 
@@ -251,27 +236,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
   }
 
   async *rows(realm?: string): AsyncIterable<NewSubscriber> {
-    const { user, domain, password, hashes } = this.#table;
-    const names = [user, domain, password, ...HASH_COLUMNS.map((column) => hashes[column]), HA1B];
-    for (const values of this.#select(names, realm)) {
-      const [username, at, plain, ha1, ha1_sha256, ha1_sha512t256, ha1b] = values;
-      yield { username, realm: at, password: plain, hashes: { ha1, ha1_sha256, ha1_sha512t256 }, ha1b };
-    }
-  }
-
-  /** Columns that the table has, user and domain first. */
-  #written(): WrittenColumn[] {
-    const { user, domain, password, hashes } = this.#table;
-    const all: WrittenColumn[] = [
-      { name: user, value: (row) => row.username },
-      { name: domain, value: (row) => row.realm },
-      { name: password, value: (row) => row.password },
-      ...HASH_COLUMNS.map((column): WrittenColumn => {
-        return { name: hashes[column], value: (row) => row.hashes[column] };
-      }),
-      { name: HA1B, value: (row) => row.ha1b ?? "" },
-    ];
-    return all.filter(({ name }) => this.#columns.has(name));
+    for (const values of this.#select(rowColumns(this.#table), realm)) yield rowOf(values);
   }
 
   #needDomain(): void {

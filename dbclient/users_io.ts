@@ -48,6 +48,7 @@ interface Job {
   readonly database: DatabaseChoice;
   readonly password: string;
   readonly hashes: HashBackend;
+  readonly hasher: DigestHasher;
   readonly values: UsersFlagValues;
   say(line: string): void;
 }
@@ -56,7 +57,7 @@ interface Job {
 function subscriber(job: Job, user: Identity, password: string, line?: number): NewSubscriber {
   const { username, realm } = user;
   const isPlain = job.values.store_plain || job.database.table.calculateHa1;
-  const hashes = passwordHashes(new DigestHasher(job.hashes), user, password);
+  const hashes = passwordHashes(job.hasher, user, password);
   return { username, realm, password: isPlain ? password : "", ...hashes, line };
 }
 
@@ -145,7 +146,6 @@ async function importFile(
 
 async function exportFile(job: Job, store: Store, path: string, signal: AbortSignal): Promise<number> {
   const { realm, store_plain, replace } = job.values;
-  const hasher = new DigestHasher(job.hashes);
   const progress = new Progress("export", "users", realm === undefined ? await store.count() : undefined);
   let done = 0;
   try {
@@ -155,7 +155,7 @@ async function exportFile(job: Job, store: Store, path: string, signal: AbortSig
         signal.throwIfAborted();
         // A table of plain passwords need not hold the hashes.
         const whole = job.database.table.calculateHa1 && row.password !== ""
-          ? { ...row, ...passwordHashes(hasher, row, row.password) }
+          ? { ...row, ...passwordHashes(job.hasher, row, row.password) }
           : row;
         await write(csvLine(store_plain ? whole : { ...whole, password: "" }));
         if (++done % 100 === 0) await progress.show(done);
@@ -215,7 +215,14 @@ export async function users(args: readonly string[], warn: (line: string) => voi
   using csv = command === "import" ? await openCsv(what) : undefined;
   const { backend, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) warn(warning);
-  const job: Job = { database, password, hashes: backend, values, say: warn };
+  const job: Job = {
+    database,
+    password,
+    hashes: backend,
+    hasher: new DigestHasher(backend),
+    values,
+    say: warn,
+  };
   switch (command) {
     case "add":
       await withStore(
