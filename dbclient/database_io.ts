@@ -1,5 +1,5 @@
 /** Opens the database that the command line names. */
-import type { HashBackend } from "../mod.ts";
+import { firstLine, type HashBackend, UsageError } from "../mod.ts";
 import type { Batch } from "./coalescer.ts";
 import type { DatabaseChoice } from "./options.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
@@ -18,6 +18,14 @@ export interface OpenOptions {
   onBatch?(batch: Batch): void;
 }
 
+function certificates(path: string | undefined): string | undefined {
+  try {
+    return path === undefined ? undefined : Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new UsageError(`--db_tls_ca: cannot read ${path}: ${firstLine(error)}`);
+  }
+}
+
 /** @throws {StoreError} (rejects) when it cannot be used */
 export async function openStore(
   database: DatabaseChoice,
@@ -27,5 +35,6 @@ export async function openStore(
   if (database.kind === "sqlite") return new SqliteStore(database.path, { create, table, hashes });
   // The driver takes longer to load than the rest of the program, so only who uses it waits for it.
   const { MysqlStore } = await import("./mysql_store_io.ts");
-  return await MysqlStore.open({ ...database, password, hashes, log, onBatch });
+  const tls = database.tls && { ca: certificates(database.tls.caFile) };
+  return await MysqlStore.open({ ...database, password, tls, hashes, log, onBatch });
 }

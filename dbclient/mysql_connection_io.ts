@@ -1,12 +1,30 @@
 /** Connections to MySQL and MariaDB that can be cut off at once. The driver is mariadb: docs/decisions/mysql_driver.md. */
 import mariadb, { type Connection } from "mariadb";
 import { connect, type Socket } from "node:net";
+import { checkServerIdentity, type ConnectionOptions } from "node:tls";
 import { explain, type MysqlError, type MysqlPlace } from "./mysql_error.ts";
 import type { Statement } from "./mysql_sql.ts";
 
 /** How to log in. */
 export interface MysqlLogin extends MysqlPlace {
   readonly password: string;
+  /** Encrypt, and verify the certificate of the server. */
+  readonly tls?: MysqlTls;
+}
+
+/** How the certificate of a server is verified. */
+export interface MysqlTls {
+  /** Certificates that are trusted, PEM; default: the system's. */
+  readonly ca?: string;
+}
+
+/** The driver knows only the socket that it is given, not where that leads: so the name is verified here. */
+function tlsOptions({ host }: MysqlPlace, { ca }: MysqlTls): Pick<ConnectionOptions, "ca"> {
+  const options: ConnectionOptions = {
+    ca,
+    checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
+  };
+  return options;
 }
 
 /** A connection and its socket. */
@@ -41,9 +59,12 @@ export class MysqlConnection {
         connectTimeout: timeout,
         charset: "utf8mb4",
         pipelining: true,
+        ssl: login.tls && tlsOptions(login, login.tls),
         stream(use) {
           socket = connect(login.port, login.host);
           socket.setNoDelay(true);
+          // With TLS the driver listens to the socket above this one alone.
+          socket.on("error", () => {});
           use(undefined, socket);
         },
       });

@@ -90,8 +90,11 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
    * @throws {StoreError} when no host answers, the login fails, or the table or one of its columns is missing
    */
   static async open(options: MysqlStoreOptions): Promise<MysqlStore> {
-    const { hosts, user, password, database, table = DEFAULT_TABLE, log = () => {} } = options;
-    const cluster = await MysqlCluster.open({ hosts, user, password, database, table: table.table }, log);
+    const { hosts, user, password, database, tls, table = DEFAULT_TABLE, log = () => {} } = options;
+    const cluster = await MysqlCluster.open(
+      { hosts, user, password, database, tls, table: table.table },
+      log,
+    );
     try {
       const [rows] = await cluster.execute([columnsStatement(table)], now() + (options.timeout ?? 2000));
       const kinds = (rows as [string, string | null, string | null][]).map(([name, charset, collation]) => {
@@ -99,7 +102,9 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
       });
       const columns = new TableColumns(kinds.map((kind) => kind.name));
       const problem = columns.problem(table);
-      if (problem !== undefined) throw new StoreError(`${cluster.name}: ${problem}`);
+      if (problem !== undefined) {
+        throw new StoreError(`${cluster.name}: ${problem} (or user ${user} has no right to read it)`);
+      }
       const compared = (name: string) =>
         placeholder(kinds.find((kind) => kind.name.toLowerCase() === name.toLowerCase()));
       return new MysqlStore(options, cluster, {

@@ -49,9 +49,30 @@ const SETUP = `CREATE DATABASE sip CHARACTER SET utf8mb4; USE sip; ${OPENSIPS};
   CREATE USER reader@'%' IDENTIFIED BY 'p\\'w';
   GRANT SELECT ON sip.subscriber TO reader@'%'; GRANT SELECT ON kamailio.subscriber TO reader@'%';
   GRANT SELECT ON latin.subscriber TO reader@'%'; GRANT SELECT ON other.subscriber TO reader@'%';
+  CREATE USER secured@'%' IDENTIFIED BY 'p\\'w' REQUIRE SSL; GRANT SELECT ON sip.subscriber TO secured@'%';
   GRANT CREATE ON empty.* TO reader@'%';
   CREATE USER stranger@'%' IDENTIFIED BY 'x'; GRANT SELECT ON kamailio.subscriber TO stranger@'%';
   GRANT SELECT (id) ON sip.subscriber TO stranger@'%';`;
+
+/** A certificate for 127.0.0.1, and the flags of a server with it. */
+async function selfSigned(): Promise<{ readonly pem: string; readonly args: string[] }> {
+  const directory = await Deno.makeTempDir({ prefix: "certificate_" });
+  const [key, certificate] = [`${directory}/key.pem`, `${directory}/certificate.pem`];
+  const made = await new Deno.Command("openssl", {
+    args: ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+      .concat("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate),
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!made.success) throw new Error(new TextDecoder().decode(made.stderr));
+  // The server may be another user's.
+  await Deno.chmod(directory, 0o755);
+  await Deno.chmod(key, 0o644);
+  return {
+    pem: await Deno.readTextFile(certificate),
+    args: [`--ssl-cert=${certificate}`, `--ssl-key=${key}`],
+  };
+}
 
 Deno.test({
   name: title,
@@ -59,7 +80,8 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn(t) {
-    const server = await startMariadb();
+    const certificate = await selfSigned();
+    const server = await startMariadb(certificate.args);
     const hosts = [{ host: "127.0.0.1", port: server.port }];
     const login: MysqlStoreOptions = { hosts, database: "sip", user: "reader", password: "p'w" };
     const admin: MysqlStoreOptions = { ...login, user: server.user, password: server.password, hashes };
@@ -173,6 +195,27 @@ Deno.test({
         assertStringIncludes(lines.join(), "database node 127.0.0.1:1: cannot be used: ");
         await second.close();
       });
+      await t.step(
+        "TLS: the certificate and its name are verified; a node is cut off as without",
+        async () => {
+          const store = await MysqlStore.open({ ...login, user: "secured", tls: { ca: certificate.pem } });
+          const asked = [{ username: "alice", realm: "a.example" }];
+          assertEquals((await store.lookup(asked, "ha1"))[0]?.hash, "00".repeat(16));
+          await store.close();
+          const cases: [Partial<MysqlStoreOptions>, string][] = [
+            [{ tls: {} }, "self-signed certificate"],
+            [
+              { tls: { ca: certificate.pem }, hosts: [{ host: "localhost", port: server.port }] },
+              "localhost",
+            ],
+            [{}, "access denied for user secured"],
+          ];
+          for (const [change, said] of cases) {
+            const open = () => MysqlStore.open({ ...login, user: "secured", ...change });
+            assertStringIncludes((await assertRejects(open, StoreError)).message, said);
+          }
+        },
+      );
       await t.step("a host that takes connections and says nothing keeps nobody waiting", async () => {
         const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
         const taken: Deno.Conn[] = [];

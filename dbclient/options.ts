@@ -27,6 +27,15 @@ export const DATABASE_FLAGS = {
     unit: "ms",
     help: "time for an answer of MySQL or MariaDB; then users are unavailable",
   },
+  db_tls: {
+    type: "boolean",
+    help: "encrypt the connection to MySQL or MariaDB, and verify the server's certificate and its name",
+  },
+  db_tls_ca: {
+    type: "text",
+    value: "FILE",
+    help: "certificates (PEM) to verify it with, in place of the system's; --db_tls is then on",
+  },
   ...SUBSCRIBER_TABLE_FLAGS,
 } as const satisfies FlagTable;
 
@@ -142,6 +151,8 @@ export type DatabaseChoice =
     readonly connections: number;
     /** ms */
     readonly timeout: number;
+    /** With a file of certificates, or with the system's. */
+    readonly tls?: { readonly caFile?: string };
   };
 
 type MysqlPlace = Pick<
@@ -237,7 +248,14 @@ export function chooseServer(
     : undefined;
   const database: DatabaseChoice = place === undefined
     ? { kind: "sqlite", path: sqlitePath(values.db), table }
-    : { kind: "mysql", ...place, table, connections: values.db_connections, timeout: values.db_timeout };
+    : {
+      kind: "mysql",
+      ...place,
+      table,
+      connections: values.db_connections,
+      timeout: values.db_timeout,
+      ...(values.db_tls || values.db_tls_ca !== undefined ? { tls: { caFile: values.db_tls_ca } } : {}),
+    };
   for (const name of values.algorithms) {
     if (!CHAIN_ALGORITHMS.includes(name as ChainAlgorithm)) {
       throw new UsageError(
