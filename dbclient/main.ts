@@ -1,19 +1,22 @@
 /** DBclient: issues temporary credentials to proxies from a subscriber database. Entry of `deno task dbclient`. */
 import { firstLine, formatHelp, type HashBackend, loadHashBackend, parseFlags, UsageError } from "../mod.ts";
 import { CsvRowError } from "./csv_io.ts";
+import { openStore } from "./database_io.ts";
 import { chooseServer, SERVER_FLAGS, type ServerChoice } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
+import { schema, schemaText } from "./schema_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
 import { DbclientServer } from "./server_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { writeStats } from "./stats_io.ts";
-import { StoreError, type SubscriberStore } from "./subscriber.ts";
+import { StoreError } from "./subscriber.ts";
 import { users } from "./users_io.ts";
 import { warmup } from "./warmup_io.ts";
 
 const USAGE = `Usage: dbclient [flags]              serve proxies
-       dbclient users COMMAND …     manage subscribers of the embedded database; dbclient users --help
+       dbclient users COMMAND …     manage subscribers; dbclient users --help
+       dbclient schema …            print the SQL for a new database; dbclient schema --help
        dbclient warmup …            write credentials to a file for a proxy's start; dbclient warmup --help`;
 const NOTES =
   `With SQLite (--db) -h is the address to listen on; with MySQL or MariaDB (-d) it is that of the database, as in
@@ -35,22 +38,13 @@ async function serve(
   key: Uint8Array | undefined,
 ): Promise<void> {
   const { database, listen, algorithms } = choice;
-  const fresh = crypto.getRandomValues(new Uint8Array(32));
-  let store: SubscriberStore;
-  let issuerSecret: Uint8Array;
-  if (database.kind === "sqlite") {
-    const sqlite = new SqliteStore(database.path);
-    store = sqlite;
-    issuerSecret = values.issuer_secret_file === undefined
-      ? sqlite.issuerSecret(fresh)
-      : issuerSecretFile(values.issuer_secret_file, fresh);
-  } else {
-    // The driver takes longer to load than the rest of the program, so only who uses it waits for it.
-    const { MysqlStore } = await import("./mysql_store_io.ts");
-    store = await MysqlStore.open({ ...database, password });
-    issuerSecret = issuerSecretFile(values.issuer_secret_file ?? "dbclient_issuer_secret", fresh);
-  }
+  const store = await openStore(database, { password, hashes, create: true, log: say });
   try {
+    const fresh = crypto.getRandomValues(new Uint8Array(32));
+    const { issuer_secret_file } = values;
+    const issuerSecret = store instanceof SqliteStore && issuer_secret_file === undefined
+      ? store.issuerSecret(fresh)
+      : issuerSecretFile(issuer_secret_file ?? "dbclient_issuer_secret", fresh);
     const subscribers = await store.count();
     const server = new DbclientServer({
       host: listen,
@@ -116,6 +110,7 @@ async function run(server: DbclientServer, statsFile: string | undefined, ready:
 async function main(args: readonly string[]): Promise<number> {
   try {
     if (args[0] === "users") return await users(args.slice(1), (line) => say(line));
+    if (args[0] === "schema") return schema(args.slice(1));
     if (args[0] === "warmup") return await warmup(args.slice(1), (line) => say(line));
     const { values, positional, given, help } = parseFlags(SERVER_FLAGS, args, (name) => Deno.env.get(name));
     if (help) {
@@ -124,10 +119,14 @@ async function main(args: readonly string[]): Promise<number> {
     }
     if (positional.length > 0) {
       throw new UsageError(
-        `${JSON.stringify(positional[0])} is not known; it takes flags, users COMMAND or warmup`,
+        `${JSON.stringify(positional[0])} is not known; it takes flags, users COMMAND, schema or warmup`,
       );
     }
     const choice = chooseServer(values, given);
+    if (values.schema) {
+      print([schemaText(choice.database.kind, choice.database.table)]);
+      return 0;
+    }
     const password = databasePassword(choice.database, values, given, say);
     const key = linkKey(values.key_file);
     const { backend, warning } = await loadHashBackend(values.hash);

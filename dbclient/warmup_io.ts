@@ -14,14 +14,14 @@ import {
   utf8Length,
   writeWarmupFile,
 } from "../mod.ts";
+import { openStore } from "./database_io.ts";
 import { interruptible } from "./interrupt_io.ts";
 import { columnOf } from "./issuer.ts";
 import { hasControlCharacters } from "./names.ts";
-import { chooseServer, type DatabaseChoice, SERVER_FLAGS } from "./options.ts";
+import { chooseServer, SERVER_FLAGS } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
 import { Progress } from "./progress_io.ts";
-import { SqliteStore } from "./sqlite_store_io.ts";
 import { StoreError, type SubscriberAdmin, type SubscriberStore, usableHash } from "./subscriber.ts";
 import {
   chooseWarmup,
@@ -45,30 +45,21 @@ const NONCE_BYTES = 16;
 /** Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked, as in server_io.ts. */
 const SERIAL = 0;
 
-/** Opens a database that has to be there already. */
-async function openStore(database: DatabaseChoice, password: string): Promise<SubscriberStore> {
-  if (database.kind === "mysql") {
-    const { MysqlStore } = await import("./mysql_store_io.ts");
-    return await MysqlStore.open({ ...database, password });
-  }
-  return new SqliteStore(database.path, { create: false });
-}
-
 /** Every user of some realms, numbered from 1. */
-function* allUsers(store: SubscriberStore, realms: readonly string[]): Iterable<NumberedUser> {
+async function* allUsers(store: SubscriberStore, realms: readonly string[]): AsyncIterable<NumberedUser> {
   const admin = store as SubscriberStore & Partial<SubscriberAdmin>;
   if (admin.list === undefined) {
     throw new UsageError(`${store.name} cannot list its users; it takes --users PATTERN --count N`);
   }
   let number = 0;
   for (const realm of realms) {
-    for (const user of admin.list(realm)) yield { ...user, number: ++number };
+    for await (const user of admin.list(realm)) yield { ...user, number: ++number };
   }
 }
 
-function* inBatches<T>(items: Iterable<T>, size: number): Iterable<T[]> {
+async function* inBatches<T>(items: Iterable<T> | AsyncIterable<T>, size: number): AsyncIterable<T[]> {
   let batch: T[] = [];
-  for (const item of items) {
+  for await (const item of items) {
     batch.push(item);
     if (batch.length === size) {
       yield batch;
@@ -134,7 +125,7 @@ export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise
       },
       signal,
       async fill({ writer, flush }) {
-        for (const batch of inBatches(choice.named?.users() ?? allUsers(store, choice.realms), BATCH)) {
+        for await (const batch of inBatches(choice.named?.users() ?? allUsers(store, choice.realms), BATCH)) {
           const rows = await store.lookup(batch, column);
           const holders: (NumberedUser & KeyHolder)[] = [];
           for (let i = 0; i < batch.length; i++) {
@@ -264,7 +255,7 @@ async function write(
   if (warning !== undefined) warn(warning);
   // Before the first row is read: a credential counts its life from here.
   const time = Date.now() / 1000;
-  const store = await openStore(database, password);
+  const store = await openStore(database, { password, hashes: backend, log: warn });
   const progress = new Progress("warmup", "users", choice.named?.count);
   try {
     const { users, bytes, unknown, unusable } = await interruptible((signal) =>
