@@ -58,6 +58,8 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
   readonly #table: MysqlTable;
   readonly #admin: MysqlAdmin;
   readonly #coalescer: Coalescer<Subscriber | undefined>;
+  readonly #found: FoundSubscribers;
+  readonly #timeout: number;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(options: MysqlStoreOptions, cluster: MysqlCluster, table: MysqlTable) {
@@ -65,23 +67,30 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     this.#cluster = cluster;
     this.#table = table;
     this.#admin = new MysqlAdmin(() => cluster.best.login, table);
-    const found = new FoundSubscribers(table, options.hashes);
+    this.#found = new FoundSubscribers(table, options.hashes);
+    this.#timeout = options.timeout ?? 2000;
     this.#coalescer = new Coalescer({
       lanes: options.connections ?? 2,
       maxUsers: MAX_USERS,
       maxWaiting: MAX_WAITING,
-      timeout: options.timeout ?? 2000,
+      timeout: this.#timeout,
       now,
       onBatch: options.onBatch,
-      async send(users, column, deadline) {
-        const results = await cluster.execute(lookupStatements(table, users, column), deadline);
-        const rows = results.flat().map((row) => {
-          const [username, realm, hash] = row as [string, string, string];
-          return { username, realm, hash };
-        });
-        return found.find(users, rows, column);
-      },
+      send: (users, column, deadline) => this.#query(users, column, deadline),
     });
+  }
+
+  async #query(
+    users: readonly Identity[],
+    column: HashColumn,
+    deadline: number,
+  ): Promise<(Subscriber | undefined)[]> {
+    const results = await this.#cluster.execute(lookupStatements(this.#table, users, column), deadline);
+    const rows = results.flat().map((row) => {
+      const [username, realm, hash] = row as [string, string, string];
+      return { username, realm, hash };
+    });
+    return this.#found.find(users, rows, column);
   }
 
   /**
@@ -132,6 +141,10 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
       if (!(error instanceof StoreError) || error.message.startsWith("mysql:")) throw error;
       throw new StoreError(`${this.name}: ${error.message}`);
     }
+  }
+
+  async lookupAlone(user: Identity, column: HashColumn): Promise<Subscriber | undefined> {
+    return (await this.#query([user], column, now() + this.#timeout))[0];
   }
 
   async count(): Promise<number> {

@@ -46,6 +46,8 @@ type Rows = readonly (Subscriber | undefined)[];
 interface Question {
   readonly users: readonly Identity[];
   readonly column: HashColumn;
+  /** Whether the one user is asked for with a query of its own. */
+  readonly alone: boolean;
 }
 
 /** Digest answers that are looked up, or checked, in one step. */
@@ -177,7 +179,10 @@ export class DbclientServer {
       return from.flush();
     }
     counters.usersAsked += users.length;
-    const [asked] = await this.#slices.do(from, this.#ask([{ users, column: columnOf(algorithm) }]));
+    const [asked] = await this.#slices.do(
+      from,
+      this.#ask([{ users, column: columnOf(algorithm), alone: false }]),
+    );
     const rows = await asked;
     if (from.link.closed) return;
     if (rows === undefined) {
@@ -200,7 +205,7 @@ export class DbclientServer {
     const columns = answers.map(digestColumn);
     const questions = answers.map((answer, i): Question | undefined => {
       const column = columns[i];
-      return column === undefined ? undefined : { users: [answer], column };
+      return column === undefined ? undefined : { users: [answer], column, alone: true };
     });
     const rows = await Promise.all(await this.#slices.do(from, this.#ask(questions)));
     if (from.link.closed) return;
@@ -216,7 +221,7 @@ export class DbclientServer {
     for (const question of questions) {
       if (asked.length > 0 && asked.length % STEP_ANSWERS === 0) yield;
       asked.push(
-        question === undefined ? Promise.resolve(undefined) : this.#lookup(question.users, question.column),
+        question === undefined ? Promise.resolve(undefined) : this.#lookup(question),
       );
     }
     return asked;
@@ -240,11 +245,13 @@ export class DbclientServer {
   }
 
   /** Asks the store; undefined when it cannot be asked, which is logged once until it can again. */
-  async #lookup(users: readonly Identity[], column: HashColumn): Promise<Rows | undefined> {
+  async #lookup({ users, column, alone }: Question): Promise<Rows | undefined> {
     const { store, log } = this.#options;
     this.counters.queries++;
     try {
-      const rows = await store.lookup(users, column);
+      const rows = alone && store.lookupAlone !== undefined
+        ? [await store.lookupAlone(users[0], column)]
+        : await store.lookup(users, column);
       if (this.#databaseDown) log(`${store.name} answers again`);
       this.#databaseDown = false;
       return rows;

@@ -54,6 +54,11 @@ export interface SubscriberStore {
    * @throws {StoreError} (rejects) when the database cannot be asked
    */
   lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]>;
+  /**
+   * Looks one user up with a query of its own, as auth_db does for each request: what VERIFY stands for (docs/PROTOCOL.md
+   * §9). Where it is missing {@linkcode lookup} never merges questions.
+   */
+  lookupAlone?(user: Identity, column: HashColumn): Promise<Subscriber | undefined>;
   /** Number of subscribers. */
   count(): Promise<number>;
   /** Nodes of a cluster, the preferred one first. */
