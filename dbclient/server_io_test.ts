@@ -289,8 +289,8 @@ Deno.test("a proxy starts without DBclient, reconnects when it comes, and again 
   }
 });
 
-Deno.test("requests under way when the connection is cut are rejected, none hangs", () =>
-  withServer(async ({ store, connect }) => {
+Deno.test("requests under way when the connection is cut are asked again on the next one, none is lost", () =>
+  withServer(async ({ server, store, connect }) => {
     const streams: Deno.TcpConn[] = [];
     const proxy = connect({
       connect: async ({ host, port }) => {
@@ -302,12 +302,15 @@ Deno.test("requests under way when the connection is cut are rejected, none hang
     await proxy.whenConnected(5000);
     let open = () => {};
     store.gate = new Promise((resolve) => open = resolve);
-    const asked = Array.from({ length: 20 }, () => proxy.issue("SHA-1", [user(1)]));
+    const asked = Array.from({ length: 20 }, () => proxy.issue("SHA-1", [user(1)], 60_000));
+    const late = proxy.issue("SHA-1", [user(1)], 50);
+    await eventuallySo(() => server.counters.issueFrames === 21);
     streams[0].close();
-    for (const result of await Promise.allSettled(asked)) assertEquals(result.status, "rejected");
+    await assertRejects(() => late, DbclientUnavailable);
     open();
-    assertEquals((await eventually(() => proxy.issue("SHA-1", [user(1)])))[0].status, "ok");
+    for (const [result] of await Promise.all(asked)) assertEquals(result.status, "ok");
     assertEquals(streams.length, 2);
+    assertEquals(server.counters.issueFrames >= 41, true);
   }));
 
 Deno.test("the second address is tried when the first does not answer", () =>

@@ -50,6 +50,8 @@ export interface DbclientLinkOptions {
   readonly sha256: ChainHash;
   readonly random: Random;
   readonly times?: LinkTimes;
+  /** The largest value of the length field once the link is open, default 1 MiB. */
+  readonly maxFrame?: number;
 }
 
 /** DBclient's end of one connection. */
@@ -58,6 +60,7 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #hello: HelloFrame | undefined;
   #welcome: WelcomeFrame | undefined;
   #keys: readonly Uint8Array[] = [];
+  #provenKey: Uint8Array | undefined;
   /** Users, or Digest answers, by request id. */
   readonly #outstanding = new Map<number, number>();
   #items = 0;
@@ -72,6 +75,16 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   /** The proxy's name, "" before HELLO. It is proven only in state open, and only if it has a key. */
   get proxy(): string {
     return this.#hello?.proxy ?? "";
+  }
+
+  /** The key that the proxy has proven to know; undefined before that, and when none is asked for. */
+  get provenKey(): Uint8Array | undefined {
+    return this.#provenKey;
+  }
+
+  /** Requests that wait for their answer. */
+  get outstandingFrames(): number {
+    return this.#outstanding.size;
   }
 
   /** Users and Digest answers that wait, in whatever number of requests. */
@@ -168,13 +181,14 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #authenticate(proofs: readonly Uint8Array[], events: DbclientLinkEvent[]): void {
     const { sha256 } = this.#options;
     if (this.#keys.length > 0) {
-      if (keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs) === undefined) {
+      this.#provenKey = keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs);
+      if (this.#provenKey === undefined) {
         throw new WireError("unauthorized", "proof", "is wrong or missing");
       }
     } else if (proofs.length > 0) {
       throw new WireError("unauthorized", "proof", "none was asked for");
     }
-    this.reader.maxLength = MAX_FRAME_LENGTH;
+    this.reader.maxLength = this.#options.maxFrame ?? MAX_FRAME_LENGTH;
     const since = this.#options.revokedSince(this.#hello!.serial);
     const revoked = since !== "all" && since.length > MAX_ITEMS ? "all" : since;
     this.send({ type: "READY", id: 0, serial: this.#options.serial(), revoked });

@@ -1,9 +1,8 @@
 /** The workers of `proxy --workers N`, as the main thread sees them: started, watched, replaced, ended. */
-import { closeDescriptors, firstLine, now } from "../../mod.ts";
+import { closeDescriptors, firstLine, now, Restarts } from "../../mod.ts";
 import { CountsOfWorkers } from "./counts.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { Counts, FromWorker, ToWorker, WorkerStart } from "./messages.ts";
-import { Restarts } from "./restarts.ts";
 
 /** A worker reports each second: one that is silent for so long, ms, has hung, or has ended without a word. */
 const SILENCE_MS = 10_000;
