@@ -60,7 +60,7 @@ async function withServer(
 ): Promise<void> {
   const store = new MemoryStore();
   const log: string[] = [];
-  const server = new DbclientServer({
+  const server = await DbclientServer.start({
     host: "127.0.0.1",
     port: 0,
     store,
@@ -332,7 +332,7 @@ Deno.test("one connection too many is told so", () =>
     assert(await connect().whenConnected(5000));
     const frames = await raw(server.port, HELLO);
     assertEquals(frames.map((frame) => frame.type === "ERROR" && frame.code), ["busy"]);
-  }, { maxConnections: 1 }));
+  }, { limits: { connections: 1 } }));
 
 Deno.test("a proxy that asks and never reads does not fill the memory, and the others go on", () =>
   withServer(async ({ server, connect }) => {
@@ -454,10 +454,9 @@ Deno.test("the work of a link ends with it, however much is left", async () => {
 });
 
 Deno.test("a port in use is the system's error", () =>
-  withServer(({ server, store }) => {
-    let error: unknown;
-    try {
-      new DbclientServer({
+  withServer(async ({ server, store }) => {
+    await assertRejects(() =>
+      DbclientServer.start({
         host: "127.0.0.1",
         port: server.port,
         store,
@@ -466,10 +465,5 @@ Deno.test("a port in use is the system's error", () =>
         ttl: 1,
         issuerSecret: new Uint8Array(16),
         log: () => {},
-      });
-    } catch (caught) {
-      error = caught;
-    }
-    assert(error instanceof Deno.errors.AddrInUse);
-    return Promise.resolve();
+      }), Deno.errors.AddrInUse);
   }));
