@@ -113,6 +113,11 @@ export class Crew {
     return this.#counts.sum(own);
   }
 
+  /** Changes the keys of all workers; those that are started later have them from `startOf`. */
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#send({ kind: "keys", keys });
+  }
+
   /** Ends all workers. */
   async close(): Promise<void> {
     this.#ending = true;
