@@ -193,7 +193,7 @@ export class DbclientServer {
 
   #serve(stream: LinkStream): void {
     const { hashes, n, ttl } = this.#options;
-    const { connections, connectionsPerAddress, frameBytes } = this.#limits;
+    const { connections, connectionsPerAddress, frameBytes, framesInFlight } = this.#limits;
     this.counters.connections++;
     if (this.#closing) return stream.close();
     const link = new DbclientLink({
@@ -207,6 +207,7 @@ export class DbclientServer {
       random: systemRandom,
       times: this.#times,
       maxFrame: frameBytes,
+      maxOutstanding: framesInFlight,
     }, now());
     const connection = new ProxyConnection(
       stream,
@@ -269,6 +270,9 @@ export class DbclientServer {
           if (!this.#admit(from, event.id, event.answers.length)) break;
           this.#verify(from, event.id, event.answers).catch((error) => this.#failed(from, event.id, error));
           break;
+        case "refused":
+          this.#noteRefusal(from, "frames_in_flight", event.text);
+          break;
         case "closed":
           this.#slices.forget(from);
           this.#leave(from);
@@ -283,33 +287,26 @@ export class DbclientServer {
     const reason = from.refusal ?? REFUSALS.find((reason) => reason === code);
     if (reason === undefined) return;
     if (by === "peer" && reason !== "slow_reader") this.counters.protocolErrors++;
+    this.#noteRefusal(from, reason, text);
+  }
+
+  #noteRefusal(from: ProxyConnection, reason: RefusalReason, text: string): void {
     this.#refuse(reason);
-    const proxy = from.link.proxy === ""
-      ? "connection"
-      : `proxy ${JSON.stringify(printable(from.link.proxy))}`;
-    this.#refusals.note(reason, from.host, `${proxy} at ${from.peer}: ${reason}: ${printable(text)}`, now());
+    const { proxy } = from.link;
+    const who = proxy === "" ? "connection" : `proxy ${JSON.stringify(printable(proxy))}`;
+    this.#refusals.note(reason, from.host, `${who} at ${from.peer}: ${reason}: ${printable(text)}`, now());
   }
 
   #refuse(reason: RefusalReason, count = 1): void {
     this.counters.refused[reason] += count;
   }
 
-  /** Whether a request is within the proxy's limits; else it is refused, and the link stays. */
+  /** Whether a request is within the proxy's rate; else it is refused, and the link stays. */
   #admit(from: ProxyConnection, id: number, count: number): boolean {
-    const { framesInFlight, usersPerSecond } = this.#limits;
-    const { proxy, outstandingFrames } = from.link;
-    let reason: RefusalReason;
-    let text: string;
-    if (outstandingFrames > framesInFlight) {
-      reason = "frames_in_flight";
-      text = `more than ${framesInFlight} requests in flight`;
-    } else if (!this.#rates.take(proxy, count, now())) {
-      reason = "rate";
-      text = `more than ${usersPerSecond} users a second`;
-    } else return true;
-    this.#refuse(reason);
-    const line = `proxy ${JSON.stringify(printable(proxy))} at ${from.peer}: ${reason}: ${text}`;
-    this.#refusals.note(reason, from.host, line, now());
+    const { usersPerSecond } = this.#limits;
+    if (this.#rates.take(from.link.proxy, count, now())) return true;
+    const text = `more than ${usersPerSecond} users a second`;
+    this.#noteRefusal(from, "rate", text);
     from.link.refuse(id, "busy", text);
     from.flush();
     return false;

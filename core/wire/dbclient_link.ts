@@ -29,6 +29,8 @@ export type DbclientLinkEvent =
     readonly users: readonly Identity[];
   }
   | { readonly event: "verify"; readonly id: number; readonly answers: readonly DigestAnswer[] }
+  /** A request above `maxOutstanding`, which was refused with `busy`. */
+  | { readonly event: "refused"; readonly id: number; readonly text: string }
   | LinkClosed;
 
 /** What a {@linkcode DbclientLink} needs. */
@@ -50,6 +52,8 @@ export interface DbclientLinkOptions {
   readonly sha256: ChainHash;
   readonly random: Random;
   readonly times?: LinkTimes;
+  /** Requests without an answer at once, default any number. */
+  readonly maxOutstanding?: number;
   /** The largest value of the length field once the link is open, default 1 MiB. */
   readonly maxFrame?: number;
 }
@@ -80,11 +84,6 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   /** The key that the proxy has proven to know; undefined before that, and when none is asked for. */
   get provenKey(): Uint8Array | undefined {
     return this.#provenKey;
-  }
-
-  /** Requests that wait for their answer. */
-  get outstandingFrames(): number {
-    return this.#outstanding.size;
   }
 
   /** Users and Digest answers that wait, in whatever number of requests. */
@@ -139,11 +138,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
       case "AUTH":
         return this.#authenticate(frame.proofs, events);
       case "ISSUE":
-        this.#accept(frame.id, frame.users.length);
+        if (!this.#accept(frame.id, frame.users.length, events)) return;
         events.push({ event: "issue", id: frame.id, algorithm: frame.algorithm, users: frame.users });
         return;
       case "VERIFY":
-        this.#accept(frame.id, frame.answers.length);
+        if (!this.#accept(frame.id, frame.answers.length, events)) return;
         events.push({ event: "verify", id: frame.id, answers: frame.answers });
         return;
       case "PING":
@@ -195,13 +194,21 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     events.push({ event: "ready", proxy: this.#hello!.proxy });
   }
 
-  #accept(id: number, count: number): void {
+  #accept(id: number, count: number, events: DbclientLinkEvent[]): boolean {
     if (id === 0) throw new WireError("bad_value", "request id", "is 0");
     if (this.#outstanding.has(id)) {
       throw new WireError("bad_value", "request id", `${id} is outstanding already`);
     }
+    const { maxOutstanding = Infinity } = this.#options;
+    if (this.#outstanding.size >= maxOutstanding) {
+      const text = `more than ${maxOutstanding} requests in flight`;
+      this.send({ type: "ERROR", id, code: "busy", text });
+      events.push({ event: "refused", id, text });
+      return false;
+    }
     this.#outstanding.set(id, count);
     this.#items += count;
+    return true;
   }
 
   protected override ended(): void {
