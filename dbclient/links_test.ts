@@ -89,6 +89,14 @@ Deno.test("a proxy that falls silent is sent a PING, and away", () =>
     assertEquals(refused(server), { timeout: 1 });
   }, { limits: { idleMs: 3000 } }));
 
+/** 10,000, or what the limit of open files leaves room for. */
+const MANY = Math.min(10_000, await openFiles() - 1500);
+
+async function openFiles(): Promise<number> {
+  const { stdout } = await new Deno.Command("sh", { args: ["-c", "ulimit -n"] }).output();
+  return Number(new TextDecoder().decode(stdout)) || Infinity;
+}
+
 Deno.test("10,000 connections from one address: proxies are served on, those from there too, and the log stays short", () =>
   withServer(async ({ server, log, connect }) => {
     const proxy = connect();
@@ -96,7 +104,7 @@ Deno.test("10,000 connections from one address: proxies are served on, those fro
     const streams: Deno.TcpConn[] = [];
     let opened = 0;
     const open = async () => {
-      while (opened < 10_000) {
+      while (opened < MANY) {
         opened++;
         streams.push(await Deno.connect({ hostname: "127.0.0.1", port: server.port }));
         if (opened % 1000 === 0) assertEquals((await proxy.issue("SHA-1", [user(1)]))[0].status, "ok");
@@ -104,13 +112,13 @@ Deno.test("10,000 connections from one address: proxies are served on, those fro
     };
     try {
       await Promise.all(Array.from({ length: 50 }, open));
-      await eventuallySo(() => server.counters.connections === 10_001);
+      await eventuallySo(() => server.counters.connections === MANY + 1);
       for (const other of [connect({ name: "late" }), proxy]) {
         assert(await other.whenConnected(5000));
         assertEquals((await other.issue("SHA-1", [user(1)]))[0].status, "ok");
       }
       assert(server.counters.connected <= 256, `${server.counters.connected} are connected`);
-      assert(server.counters.refused.connections_per_address >= 9000);
+      assert(server.counters.refused.connections_per_address >= MANY - 1000);
       assert(log.length <= 2, log.join("\n"));
       assertMatch(
         log[0],

@@ -1,10 +1,20 @@
 /** Links over TLS: DBclient's certificate, and those who do not speak TLS or not to the end. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { connectTls, type DbclientTls, encodeFrame } from "../mod.ts";
-import { makeAuthority, makeCertificate } from "../tests/certificates_io.ts";
+import { makeAuthority, makeCertificate, noOpenssl } from "../tests/certificates_io.ts";
 import type { ServerTls } from "./link_listener_io.ts";
 import type { DbclientServerOptions } from "./server_io.ts";
 import { AUTH, eventually, eventuallySo, HELLO, KEY, type Setup, user, withServer } from "./testing.ts";
+
+const missing = await noOpenssl();
+
+function test(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: missing === undefined ? name : `${name} (${missing})`,
+    ignore: missing !== undefined,
+    fn,
+  });
+}
 
 interface Certificates {
   readonly ca: string;
@@ -50,7 +60,7 @@ const by = (tls: DbclientTls) => ({
   connect: (address: { host: string; port: number }) => connectTls(address, tls),
 });
 
-Deno.test("TLS: requests of proxies, by name and by address; many and large ones", () =>
+test("TLS: requests of proxies, by name and by address; many and large ones", () =>
   withTls(async ({ server, connect }, { ca }) => {
     const named = connect(by({ caCerts: [ca], name: "dbclient.test" }));
     const addressed = connect(by({ caCerts: [ca] }));
@@ -65,7 +75,7 @@ Deno.test("TLS: requests of proxies, by name and by address; many and large ones
     assertEquals(server.counters.credentialsIssued, 25_000);
   }));
 
-Deno.test("TLS: a wrong name, an unknown authority and plain TCP get nowhere, are told why, counted and logged", () =>
+test("TLS: a wrong name, an unknown authority and plain TCP get nowhere, are told why, counted and logged", () =>
   withTls(async ({ server, log, connect }, { ca, otherCa }) => {
     const right = connect(by({ caCerts: [ca] }));
     assert(await right.whenConnected(5000));
@@ -90,7 +100,7 @@ Deno.test("TLS: a wrong name, an unknown authority and plain TCP get nowhere, ar
     assertEquals(server.counters.issueFrames, 3);
   }));
 
-Deno.test("TLS: right certificate, wrong key", () =>
+test("TLS: right certificate, wrong key", () =>
   withTls(async ({ server, connect }, { ca }) => {
     const states: string[] = [];
     connect({
@@ -103,7 +113,7 @@ Deno.test("TLS: right certificate, wrong key", () =>
     await eventuallySo(() => server.counters.refused.unauthorized > 0);
   }));
 
-Deno.test("TLS: who connects and begins no handshake, or none of ours after it, is closed in time", () =>
+test("TLS: who connects and begins no handshake, or none of ours after it, is closed in time", () =>
   withTls(async ({ server }, { ca }) => {
     const read = async (stream: { read(into: Uint8Array): Promise<number | null>; close(): void }) => {
       const buffer = new Uint8Array(4096);
@@ -117,7 +127,7 @@ Deno.test("TLS: who connects and begins no handshake, or none of ours after it, 
     await eventuallySo(() => server.counters.connected === 0);
   }, { limits: { handshakeMs: 300 } }));
 
-Deno.test("TLS: a proxy that does not read is cut off", () =>
+test("TLS: a proxy that does not read is cut off", () =>
   withTls(async ({ server, connect }, { ca }) => {
     const stream = await connectTls({ host: "127.0.0.1", port: server.port }, { caCerts: [ca] });
     const users = Array.from({ length: 1000 }, (_, i) => user(i));
@@ -139,7 +149,7 @@ Deno.test("TLS: a proxy that does not read is cut off", () =>
     assertEquals((await eventually(() => proxy.issue("SHA-1", [user(1)], 60_000)))[0].status, "ok");
   }, { n: 1, limits: { writeMs: 300 }, keysOf: () => [] }));
 
-Deno.test("TLS: another certificate for new connections; open ones stay; a bad one changes nothing", () =>
+test("TLS: another certificate for new connections; open ones stay; a bad one changes nothing", () =>
   withTls(async ({ server, connect }, { ca, first, second }) => {
     const before = connect(by({ caCerts: [ca], name: "dbclient.test" }));
     assert(await before.whenConnected(5000));

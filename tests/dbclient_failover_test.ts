@@ -4,10 +4,20 @@ import { DbclientConnection, loadHashBackend } from "../mod.ts";
 import { BusySide, Phone, withSubscribers } from "../proxy/test_phone.ts";
 import { freeTcpPort, inTempDir, run, Running, until } from "../proxy/test_process.ts";
 import { statusOf } from "../proxy/testing.ts";
-import { makeAuthority, makeCertificate } from "./certificates_io.ts";
+import { makeAuthority, makeCertificate, noOpenssl } from "./certificates_io.ts";
 import { Asking, makeSubscribers } from "./dbclient_processes_io.ts";
 
 const sha256 = (await loadHashBackend()).backend.get("SHA-256");
+
+const missing = await noOpenssl();
+
+function test(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: missing === undefined ? name : `${name} (${missing})`,
+    ignore: missing !== undefined,
+    fn,
+  });
+}
 
 Deno.test("fail-over: of two DBclients the preferred one is killed, comes back, and hangs: no request is lost", () =>
   inTempDir(async (dir) => {
@@ -54,7 +64,7 @@ Deno.test("fail-over: of two DBclients the preferred one is killed, comes back, 
     }
   }));
 
-Deno.test("programs: two DBclients with TLS and keys, a proxy that fails over, and a key that is changed while it serves", () =>
+test("programs: two DBclients with TLS and keys, a proxy that fails over, and a key that is changed while it serves", () =>
   inTempDir(async (dir) => {
     const authority = await makeAuthority(`${dir}/ca`);
     const { certificate, key } = await makeCertificate(authority, `${dir}/dbclient`, ["DNS:dbclient.test"]);
@@ -126,7 +136,7 @@ Deno.test("programs: two DBclients with TLS and keys, a proxy that fails over, a
     }
   }));
 
-Deno.test("programs: off loopback they refuse to begin without TLS or without a key", () =>
+test("programs: off loopback they refuse to begin without TLS or without a key", () =>
   inTempDir(async (dir) => {
     const authority = await makeAuthority(`${dir}/ca`);
     await Deno.writeTextFile(`${dir}/key`, "k".repeat(32), { mode: 0o600 });
