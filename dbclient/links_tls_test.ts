@@ -1,6 +1,6 @@
 /** Links over TLS: DBclient's certificate, and those who do not speak TLS or not to the end. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { connectTls, type DbclientTls, encodeFrame } from "../mod.ts";
+import { connectTls, type DbclientTls, encodeFrame, seededRandom } from "../mod.ts";
 import { makeAuthority, makeCertificate, noOpenssl } from "../tests/certificates_io.ts";
 import type { ServerTls } from "./link_listener_io.ts";
 import type { DbclientServerOptions } from "./server_io.ts";
@@ -126,6 +126,25 @@ test("TLS: who connects and begins no handshake, or none of ours after it, is cl
     assertEquals(server.counters.refused.timeout, 2);
     await eventuallySo(() => server.counters.connected === 0);
   }, { limits: { handshakeMs: 300 } }));
+
+test("TLS: garbage, halves of a handshake and resets end nothing but their own connection", () =>
+  withTls(async ({ server, connect }, { ca }) => {
+    const random = seededRandom(7);
+    // The begin of a ClientHello (RFC 8446 §4.1.2): record, version, length, handshake type.
+    const hello = Uint8Array.of(22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3);
+    await Promise.all(Array.from({ length: 200 }, async (_, i) => {
+      const stream = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      const bytes = random.bytes(1 + random.below(3000));
+      if (i % 2 === 0) bytes.set(hello.subarray(0, bytes.length));
+      await stream.write(bytes).catch(() => {});
+      if (i % 3 === 0) await stream.read(new Uint8Array(100)).catch(() => {});
+      stream.close();
+    }));
+    await eventuallySo(() => server.counters.connections === 200 && server.counters.connected === 0);
+    assertEquals(server.counters.refused.tls + server.counters.refused.timeout, 200);
+    const proxy = connect(by({ caCerts: [ca] }));
+    assertEquals((await eventually(() => proxy.issue("SHA-1", [user(1)])))[0].status, "ok");
+  }, { limits: { handshakeMs: 1000 } }));
 
 test("TLS: a proxy that does not read is cut off", () =>
   withTls(async ({ server, connect }, { ca }) => {
