@@ -37,7 +37,7 @@ Deno.test("wrong flags: one line, exit code 2; --help names every flag, exit cod
   const cases: [string[], string][] = [
     [["-n", "0"], "from 1 to 65535"],
     [["--chain_lenght", "3"], "unknown flag"],
-    [["-h", "0.0.0.0"], "no TLS yet"],
+    [["-h", "0.0.0.0"], "needs TLS (--tls_certificate FILE, --tls_private_key FILE) and a key"],
     [["frobnicate"], "is not known"],
     [["users"], "it takes one of add, import, export, list, remove, passwd"],
     [["users", "add", "alice"], "USER@REALM"],
@@ -75,7 +75,7 @@ Deno.test("users: add, import, list and remove, while the server runs on the sam
   withDirectory(async (directory) => {
     const db = `sqlite:${directory}/a.db`;
     const statsFile = `${directory}/stats.json`;
-    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile]);
+    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile, "--workers", "1"]);
     assertMatch(
       server.ready,
       /^dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, lanes$/,
@@ -251,7 +251,7 @@ Deno.test("a key from the environment is required of proxies; SIGINT ends cleanl
       ["--db", `sqlite:${directory}/a.db`, "--issuer_secret_file", secretFile, "--hash", "noble"],
       { PROXYCHAIN_KEY: "00112233445566778899aabbccddeeff" },
     );
-    assertMatch(server.ready, /noble, with a key$/);
+    assertMatch(server.ready, /noble, (\d+ workers, )?with a key$/);
     assertEquals((await Deno.stat(secretFile)).mode! & 0o777, 0o600);
     const addresses = [{ host: "127.0.0.1", port: server.port }];
     const key = Uint8Array.from(
