@@ -66,6 +66,7 @@ for (const algorithm of ["SHA-1", "SHA-256"] as const) {
         key,
         values,
         time: Date.now() / 1000,
+        serial: 0,
       });
     },
   });

@@ -4,6 +4,10 @@ import { CsvRowError } from "./csv_io.ts";
 import { chooseServer, SERVER_FLAGS, type ServerChoice } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
+import { checkedName } from "./revocation_options.ts";
+import { revocationSchemaCommand } from "./revocation_schema_io.ts";
+import { Revocations } from "./revocations_io.ts";
+import { revokeCommand } from "./revoke_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
 import { DbclientServer } from "./server_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
@@ -14,7 +18,9 @@ import { warmup } from "./warmup_io.ts";
 
 const USAGE = `Usage: dbclient [flags]              serve proxies
        dbclient users COMMAND …     manage subscribers of the embedded database; dbclient users --help
-       dbclient warmup …            write credentials to a file for a proxy's start; dbclient warmup --help`;
+       dbclient warmup …            write credentials to a file for a proxy's start; dbclient warmup --help
+       dbclient revoke USER …       make users' credentials void at every proxy; dbclient revoke --help
+       dbclient schema --revocation …  the SQL that makes changes reach the proxies; --help`;
 const NOTES =
   `With SQLite (--db) -h is the address to listen on; with MySQL or MariaDB (-d) it is that of the database, as in
 the mysql client, and --listen is the address to listen on. SIGUSR2 prints the counters.`;
@@ -50,8 +56,14 @@ async function serve(
     store = await MysqlStore.open({ ...database, password });
     issuerSecret = issuerSecretFile(values.issuer_secret_file ?? "dbclient_issuer_secret", fresh);
   }
+  let revocations: Revocations | undefined;
   try {
     const subscribers = await store.count();
+    revocations = await Revocations.follow(store, {
+      table: checkedName("revocation_table", values.revocation_table),
+      interval: values.revocation_interval * 1000,
+      log: say,
+    });
     const server = new DbclientServer({
       host: listen,
       port: values.p,
@@ -61,6 +73,7 @@ async function serve(
       ttl: values.ttl,
       issuerSecret,
       algorithms,
+      revocations,
       keysOf: () => key === undefined ? [] : [key],
       maxConnections: values.max_connections,
       log: say,
@@ -77,6 +90,7 @@ async function serve(
       say(parts.join(", "));
     });
   } finally {
+    await revocations?.close();
     await store.close();
   }
 }
@@ -117,6 +131,8 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     if (args[0] === "users") return await users(args.slice(1), (line) => say(line));
     if (args[0] === "warmup") return await warmup(args.slice(1), (line) => say(line));
+    if (args[0] === "revoke") return await revokeCommand(args.slice(1), (line) => say(line));
+    if (args[0] === "schema") return await revocationSchemaCommand(args.slice(1), (line) => say(line));
     const { values, positional, given, help } = parseFlags(SERVER_FLAGS, args, (name) => Deno.env.get(name));
     if (help) {
       print([formatHelp(USAGE, SERVER_FLAGS, NOTES)]);
@@ -124,7 +140,9 @@ async function main(args: readonly string[]): Promise<number> {
     }
     if (positional.length > 0) {
       throw new UsageError(
-        `${JSON.stringify(positional[0])} is not known; it takes flags, users COMMAND or warmup`,
+        `${
+          JSON.stringify(positional[0])
+        } is not known; it takes flags, users COMMAND, warmup, revoke or schema`,
       );
     }
     const choice = chooseServer(values, given);

@@ -2,11 +2,12 @@
  * The `subscriber` table of a MySQL or MariaDB database, read only (docs/PROTOCOL.md §10). The driver is mariadb:
  * docs/decisions/mysql_driver.md.
  */
-import mariadb, { type Connection, type ConnectionConfig } from "mariadb";
+import mariadb, { type Connection, type ConnectionConfig, type QueryOptions } from "mariadb";
 import type { Identity } from "../mod.ts";
 import {
   byPosition,
   type HashColumn,
+  type SqlAccess,
   StoreError,
   type Subscriber,
   type SubscriberStore,
@@ -188,7 +189,7 @@ export class MysqlStore implements SubscriberStore {
   }
 
   /** Runs a prepared statement; names travel apart from the SQL. */
-  async #ask<T>(sql: string, values: readonly unknown[]): Promise<T> {
+  async #ask<T>(sql: string | QueryOptions, values: readonly unknown[]): Promise<T> {
     const connection = await this.#connected();
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
@@ -209,6 +210,14 @@ export class MysqlStore implements SubscriberStore {
       clearTimeout(timer);
     }
   }
+
+  readonly sql: SqlAccess = {
+    dialect: "mysql",
+    run: async (sql: string, values: readonly (string | number)[]) => {
+      const rows = await this.#ask<unknown[][]>({ sql, rowsAsArray: true }, values);
+      return Array.isArray(rows) ? rows : [];
+    },
+  };
 
   async lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]> {
     const hash = this.#table.columns.has(column) ? column : "''";

@@ -15,6 +15,8 @@ import { type Counters, newCounters } from "./counters.ts";
 import { DigestChecker, digestColumn } from "./digest_check.ts";
 import { columnOf, Issuer } from "./issuer.ts";
 import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
+import { readyNews } from "./revocation_log.ts";
+import type { RevocationListener, Revocations } from "./revocations_io.ts";
 import { type HashColumn, StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
 import { type Steps, TimeSlices } from "./time_slices.ts";
 
@@ -34,6 +36,8 @@ export interface DbclientServerOptions {
   readonly algorithms?: readonly string[];
   /** The keys of a proxy's name, newest first; undefined: not served. Default: no keys, every name. */
   keysOf?(proxy: string): readonly Uint8Array[] | undefined;
+  /** What has been revoked in the store's database; without it nothing ever is. */
+  readonly revocations?: Revocations;
   /** Connections at once, default 1024. */
   readonly maxConnections?: number;
   /** Puts the rest of the work off, as {@linkcode TimeSlices} says; for tests. */
@@ -63,6 +67,20 @@ export class DbclientServer {
   readonly #connections = new Set<ProxyConnection>();
   readonly #accepting: Promise<void>;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #onRevocation: RevocationListener = {
+    revoked: (frames) => {
+      for (const connection of this.#connections) {
+        for (const { serial, users } of frames) connection.link.revoked(serial, users);
+        connection.flush();
+      }
+    },
+    // They come back with serials that nobody knows, and are told to drop everything.
+    replaced: () => {
+      for (const connection of [...this.#connections]) {
+        connection.close("shutting_down", "the table of revocations was emptied or replaced");
+      }
+    },
+  };
   #databaseDown = false;
   #closing = false;
 
@@ -81,6 +99,7 @@ export class DbclientServer {
     this.#listener = Deno.listen({ hostname: options.host, port: options.port });
     this.port = this.#listener.addr.port;
     this.#accepting = this.#accept();
+    options.revocations?.listen(this.#onRevocation);
     this.#timer = setInterval(() => {
       const time = now();
       for (const connection of this.#connections) connection.tick(time);
@@ -91,6 +110,7 @@ export class DbclientServer {
   async close(): Promise<void> {
     this.#closing = true;
     this.#listener.close();
+    this.#options.revocations?.forget(this.#onRevocation);
     clearInterval(this.#timer);
     const connections = [...this.#connections];
     for (const connection of connections) connection.close("shutting_down", "DBclient is ending");
@@ -114,15 +134,14 @@ export class DbclientServer {
   }
 
   #serve(stream: Deno.TcpConn): void {
-    const { hashes, n, ttl, keysOf = () => [], maxConnections = 1024 } = this.#options;
+    const { hashes, n, ttl, keysOf = () => [], maxConnections = 1024, revocations } = this.#options;
     stream.setNoDelay(true);
     const link = new DbclientLink({
       n,
       ttl,
       keysOf,
-      // Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked.
-      serial: () => 0,
-      revokedSince: () => [],
+      serial: () => revocations?.serial ?? 0,
+      revokedSince: (serial, final) => readyNews(revocations, serial, final),
       sha256: hashes.get("SHA-256"),
       random: systemRandom,
     }, now());
@@ -146,6 +165,9 @@ export class DbclientServer {
         case "verify":
           this.#verify(from, event.id, event.answers).catch((error) => this.#failed(from, event.id, error));
           break;
+        case "ahead":
+          this.#lookAgain(from);
+          break;
         case "closed": {
           this.#slices.forget(from);
           const orderly = event.by === "us" || event.code === "internal" || event.code === "shutting_down";
@@ -166,6 +188,16 @@ export class DbclientServer {
     from.flush();
   }
 
+  /** A proxy knows a serial that this server does not: another DBclient may have read the table sooner. */
+  async #lookAgain(from: ProxyConnection): Promise<void> {
+    if (await this.#options.revocations?.refresh() === false) {
+      from.close("internal", "the table of revocations cannot be read");
+      return;
+    }
+    this.#handle(from, from.link.tellReady());
+    from.flush();
+  }
+
   async #issue(
     from: ProxyConnection,
     { id, algorithm, users }: Extract<DbclientLinkEvent, { event: "issue" }>,
@@ -177,13 +209,15 @@ export class DbclientServer {
       return from.flush();
     }
     counters.usersAsked += users.length;
+    // Before the rows are read: a change that is committed meanwhile makes these credentials void.
+    const serials = this.#options.revocations?.serialsOf(users) ?? 0;
     const [asked] = await this.#slices.do(from, this.#ask([{ users, column: columnOf(algorithm) }]));
     const rows = await asked;
     if (from.link.closed) return;
     if (rows === undefined) {
       from.link.issued(id, algorithm, users.map(() => ({ status: "error", code: "unavailable" })));
     } else {
-      const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
+      const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, serials));
       counters.credentialsIssued += batch.credentials;
       counters.decoys += batch.decoys;
       counters.withoutHash += batch.withoutHash;

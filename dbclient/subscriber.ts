@@ -26,6 +26,18 @@ export class StoreError extends Error {
   override name = "StoreError";
 }
 
+/** SQL beside the look-ups: what the revocation table is read and written with. */
+export interface SqlAccess {
+  readonly dialect: "mysql" | "sqlite";
+  /**
+   * Runs one statement; values travel apart from it.
+   *
+   * @returns its rows, each as the values of its columns in order; [] when it gives none
+   * @throws {StoreError} (rejects) when the database cannot be asked, or refuses
+   */
+  run(statement: string, values: readonly (string | number)[]): Promise<readonly (readonly unknown[])[]>;
+}
+
 /** Where DBclient looks users up. */
 export interface SubscriberStore {
   /** What it is, for logs: `sqlite:proxychain.db`. Without a password. */
@@ -39,6 +51,8 @@ export interface SubscriberStore {
   lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]>;
   /** Number of subscribers. */
   count(): Promise<number>;
+  /** For other tables of the database, where it is one. */
+  readonly sql?: SqlAccess;
   close(): Promise<void>;
 }
 

@@ -17,11 +17,13 @@ import {
 import { interruptible } from "./interrupt_io.ts";
 import { columnOf } from "./issuer.ts";
 import { hasControlCharacters } from "./names.ts";
-import { chooseServer, type DatabaseChoice, SERVER_FLAGS } from "./options.ts";
+import { chooseServer, SERVER_FLAGS } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
 import { Progress } from "./progress_io.ts";
-import { SqliteStore } from "./sqlite_store_io.ts";
+import { checkedName } from "./revocation_options.ts";
+import { Revocations } from "./revocations_io.ts";
+import { openStore } from "./store_io.ts";
 import { StoreError, type SubscriberAdmin, type SubscriberStore, usableHash } from "./subscriber.ts";
 import {
   chooseWarmup,
@@ -42,17 +44,6 @@ The proxy loads it with --cache_warmup 1 --cache_warmup_file FILE and the same k
 /** Users looked up with one query. */
 const BATCH = 1000;
 const NONCE_BYTES = 16;
-/** Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked, as in server_io.ts. */
-const SERIAL = 0;
-
-/** Opens a database that has to be there already. */
-async function openStore(database: DatabaseChoice, password: string): Promise<SubscriberStore> {
-  if (database.kind === "mysql") {
-    const { MysqlStore } = await import("./mysql_store_io.ts");
-    return await MysqlStore.open({ ...database, password });
-  }
-  return new SqliteStore(database.path, { create: false });
-}
 
 /** Every user of some realms, numbered from 1. */
 function* allUsers(store: SubscriberStore, realms: readonly string[]): Iterable<NumberedUser> {
@@ -101,6 +92,8 @@ export interface WarmupJob {
   readonly values: Pick<WarmupFlagValues, "proxy" | "n" | "ttl" | "algorithm">;
   /** Wall clock, s since 1970. */
   readonly time: number;
+  /** Revocation serial, read before. */
+  readonly serial: number;
   readonly signal?: AbortSignal;
   /** Is told how many users have been looked at, after each batch; what it waits for is waited for. */
   onProgress?(done: number): Promise<void> | void;
@@ -127,7 +120,7 @@ export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise
         proxy,
         issuedAt: Math.floor(time),
         ttl,
-        serial: SERIAL,
+        serial: job.serial,
         algorithm,
         firstNumber: choice.firstNumber,
         realms: choice.realms,
@@ -267,6 +260,10 @@ async function write(
   const store = await openStore(database, password);
   const progress = new Progress("warmup", "users", choice.named?.count);
   try {
+    const serial = await Revocations.serialNow(
+      store,
+      checkedName("revocation_table", values.revocation_table),
+    );
     const { users, bytes, unknown, unusable } = await interruptible((signal) =>
       writeWarmup(choice, {
         store,
@@ -274,6 +271,7 @@ async function write(
         key,
         values,
         time,
+        serial,
         signal,
         onProgress: (done) => progress.show(done),
       })

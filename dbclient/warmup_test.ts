@@ -66,7 +66,7 @@ async function withStore(
       folder,
       store,
       out: `${folder}/warmup.pcw`,
-      job: { store, hashes: backend, key: KEY, values, time: TIME },
+      job: { store, hashes: backend, key: KEY, values, time: TIME, serial: 0 },
       files: () =>
         [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => !name.startsWith("users.db")),
     });

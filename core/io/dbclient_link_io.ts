@@ -6,7 +6,7 @@ import { utf8Length } from "../wire/bytes.ts";
 import { issueBatches, verifyBatches } from "../wire/batches.ts";
 import { TEXT_LIMIT, type VerifyStatus } from "../wire/constants.ts";
 import type { DigestAnswer } from "../wire/frame.ts";
-import { type IssueResult, ProxyLink, type ProxyLinkEvent } from "../wire/proxy_link.ts";
+import { type IssueResult, ProxyLink, type ProxyLinkEvent, serialAfter } from "../wire/proxy_link.ts";
 import { now, systemRandom } from "./clock_io.ts";
 import {
   type DbclientConnectionOptions,
@@ -88,7 +88,7 @@ export class DbclientConnection {
     return this.#waiting.size;
   }
 
-  /** The last revocation serial seen. */
+  /** The revocation serial up to which everything is known. */
   get serial(): number {
     return this.#serial;
   }
@@ -281,12 +281,12 @@ export class DbclientConnection {
       switch (event.event) {
         case "ready":
           this.#chain = { n: event.n, ttl: event.ttl };
-          this.#serial = event.serial;
+          this.#serial = serialAfter(this.#serial, event);
           if (event.revoked === "all" || event.revoked.length > 0) this.#revoked(event.serial, event.revoked);
           break;
         case "revoked":
-          this.#serial = Math.max(this.#serial, event.serial);
-          this.#revoked(event.serial, event.users);
+          this.#serial = serialAfter(this.#serial, event);
+          if (event.users.length > 0) this.#revoked(event.serial, event.users);
           break;
         case "issued":
           this.#answered(event.id)?.resolve(event.results);
