@@ -86,6 +86,7 @@ async function serve(
         `n ${values.n}`,
         hashes.name,
         ...(key === undefined ? [] : ["with a key"]),
+        ...(revocations?.active ? ["revocations followed"] : []),
       ];
       say(parts.join(", "));
     });

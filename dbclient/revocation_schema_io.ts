@@ -1,5 +1,5 @@
 /** `dbclient schema --revocation`: the SQL of the revocation table, to be read or run (docs/PROTOCOL.md §10). */
-import { type FlagTable, formatHelp, parseFlags, UsageError } from "../mod.ts";
+import { firstLine, type FlagTable, formatHelp, parseFlags, UsageError } from "../mod.ts";
 import { SERVER_FLAGS, sqlitePath } from "./options.ts";
 import { print } from "./print_io.ts";
 import { checkedName, REVOCATION_TABLE_FLAG } from "./revocation_options.ts";
@@ -75,13 +75,19 @@ export async function revocationSchemaCommand(
   }
   const store = new SqliteStore(sqlitePath(values.db), { create: false });
   try {
+    // SQLite takes triggers on columns that are not there, and then refuses every change.
+    const rows = await store.sql.run("SELECT name FROM pragma_table_info(?)", [names.table]);
+    const columns = new Set(rows.map(([name]) => name));
+    const { table, usernameColumn, domainColumn, secretColumns } = names;
+    const absent = [usernameColumn, domainColumn, ...secretColumns].find((name) => !columns.has(name));
+    if (absent !== undefined) throw new StoreError(`${store.name}: table ${table} has no column ${absent}`);
     // All or nothing: triggers without their table would refuse every change.
     await store.sql.run("BEGIN IMMEDIATE", []);
     for (const statement of statements) await store.sql.run(statement, []);
     await store.sql.run("COMMIT", []);
     say(`${store.name} has table ${names.revocationTable} and its triggers on ${names.table}`);
   } catch (error) {
-    throw new StoreError((error as Error).message);
+    throw error instanceof StoreError ? error : new StoreError(firstLine(error));
   } finally {
     await store.close();
   }

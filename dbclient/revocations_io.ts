@@ -56,7 +56,8 @@ export class Revocations {
   #told = 0;
 
   private constructor(store: SubscriberStore, options: RevocationsOptions) {
-    this.#log = new RevocationLog(options);
+    // SQLite lets one write at a time, so that nothing comes late.
+    this.#log = new RevocationLog(store.sql?.dialect === "sqlite" ? { ...options, gapMs: 0 } : options);
     this.#table = store.sql === undefined ? undefined : new RevocationTable(store.sql, options.table);
     this.#interval = options.interval ?? 1000;
     this.#say = options.log;
@@ -160,14 +161,7 @@ export class Revocations {
     if (this.#present === false && now() < this.#lookAt) return false;
     this.#lookAt = now() + LOOK_FOR_TABLE_MS;
     const present = await this.#table!.exists();
-    if (present !== this.#present && (!present || this.#present === false)) {
-      this.#say(
-        present
-          ? `${this.#where} is there: revocations are followed`
-          : `${this.#where} is not there, or may not be read: a changed password reaches proxies when their ` +
-            "credentials expire (dbclient schema --revocation makes it)",
-      );
-    }
+    if (present && this.#present === false) this.#say(`${this.#where} is there: revocations are followed`);
     if (!present && this.#loaded) this.#replaced();
     this.#present = present;
     return present;

@@ -1,5 +1,5 @@
 /** `dbclient revoke`: makes users' credentials void at every proxy (docs/PROTOCOL.md §9, §10). */
-import { type FlagTable, formatHelp, type Identity, parseFlags, UsageError } from "../mod.ts";
+import { firstLine, type FlagTable, formatHelp, type Identity, parseFlags, UsageError } from "../mod.ts";
 import { hasControlCharacters } from "./names.ts";
 import { chooseServer, SERVER_FLAGS } from "./options.ts";
 import { databasePassword } from "./password_io.ts";
@@ -68,7 +68,11 @@ export async function revoke(
       `${store.name} has no table ${tableName}, or it may not be read; this makes it: ${how}`,
     );
   }
-  await table.add(users);
+  try {
+    await table.add(users);
+  } catch (error) {
+    throw new StoreError(`cannot write into table ${tableName}: ${firstLine(error)}`);
+  }
   return await strangers(store, users);
 }
 
