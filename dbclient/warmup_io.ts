@@ -12,6 +12,7 @@ import {
   TEXT_LIMIT,
   UsageError,
   utf8Length,
+  type WarmupRecord,
   writeWarmupFile,
 } from "../mod.ts";
 import { interruptible } from "./interrupt_io.ts";
@@ -169,6 +170,9 @@ export interface WarmupInspection {
   readonly firstNumber: number;
   /** The lowest and the highest user number. */
   readonly numbers: readonly [number, number];
+  /** Who they are, USER@REALM; "" in an empty file. */
+  readonly firstUser: string;
+  readonly lastUser: string;
   /** The shortest and the longest chain. */
   readonly n: readonly [number, number];
   /** The longest time to live, s. */
@@ -187,6 +191,8 @@ export interface WarmupInspection {
 export async function inspectWarmup(path: string, key: Uint8Array, time: number): Promise<WarmupInspection> {
   const numbers: [number, number] = [Infinity, 0];
   const n: [number, number] = [Infinity, 0];
+  let firstUser: WarmupRecord | undefined;
+  let lastUser: WarmupRecord | undefined;
   const widen = (range: [number, number], value: number) => {
     range[0] = Math.min(range[0], value);
     range[1] = Math.max(range[1], value);
@@ -196,7 +202,10 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       keys: [key],
       expected: {},
       allowOthers: true,
-      onRecord({ number, credential }) {
+      onRecord(record) {
+        const { number, credential } = record;
+        if (number < numbers[0]) firstUser = record;
+        if (number >= numbers[1]) lastUser = record;
         widen(numbers, number);
         widen(n, credential.n);
       },
@@ -215,6 +224,8 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       users: count,
       firstNumber,
       numbers: count === 0 ? [0, 0] : numbers,
+      firstUser: nameOf(firstUser),
+      lastUser: nameOf(lastUser),
       n: count === 0 ? [0, 0] : n,
       ttl,
       bytes,
@@ -224,6 +235,10 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
     const text = error instanceof Deno.errors.NotFound ? "no such file" : firstLine(error);
     throw new StoreError(`warm-up file ${path}: ${text}`);
   }
+}
+
+function nameOf(record: WarmupRecord | undefined): string {
+  return record === undefined ? "" : `${record.credential.username}@${record.credential.realm}`;
 }
 
 function inspectionLines(found: WarmupInspection): string {
@@ -236,6 +251,7 @@ function inspectionLines(found: WarmupInspection): string {
     `algorithm  ${found.algorithm}, chain length ${range(found.n)}`,
     `realms     ${found.realms.join(", ")}`,
     `users      ${found.users}, numbers ${range(found.numbers)} (first number ${found.firstNumber})`,
+    ...(found.users === 0 ? [] : [`           ${found.firstUser} to ${found.lastUser}`]),
     `serial     ${found.serial} (of the last revocation)`,
     ...(found.ownerOnly
       ? []

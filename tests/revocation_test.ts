@@ -204,6 +204,16 @@ Deno.test({
       withMariadb(dir, async (database) => {
         await using site = new Site(dir, database);
         await changesReachProxies(site, 1);
+        // A warm-up file from the same database.
+        const [file, key] = [`${dir}/warmup.pcw`, `${dir}/key`];
+        await Deno.writeTextFile(key, "000102030405060708090a0b0c0d0e0f\n");
+        await database.sql(`UPDATE subscriber SET username = 'user1' WHERE username = 'alice'`);
+        const users = ["--users", "user%d", "--count", "2", "--realm", REALM, "--key_file", key];
+        await succeeded("dbclient", "warmup", "--out", file, ...users, ...database.flags);
+        const said = await succeeded("dbclient", "warmup", "--inspect", file, "--key_file", key, "--json");
+        const { serial, firstUser, users: count } = JSON.parse(said);
+        assertEquals([firstUser, count], [`user1@${REALM}`, 1]);
+        assert(serial > 0);
       })
     ),
 });
