@@ -3,6 +3,7 @@ import {
   DbclientLink,
   type DbclientLinkEvent,
   type DigestAnswer,
+  encodeFrame,
   firstLine,
   type HashBackend,
   type Identity,
@@ -69,8 +70,11 @@ export class DbclientServer {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onRevocation: RevocationListener = {
     revoked: (frames) => {
+      const encoded = frames.map(({ serial, users }) =>
+        encodeFrame({ type: "REVOKED", id: 0, serial, users })
+      );
       for (const connection of this.#connections) {
-        for (const { serial, users } of frames) connection.link.revoked(serial, users);
+        connection.link.revokedFrames(encoded);
         connection.flush();
       }
     },

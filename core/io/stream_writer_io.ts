@@ -9,6 +9,26 @@ export interface StreamWriterEvents {
   onError(error: unknown): void;
 }
 
+/** Small pieces that come together are written together, up to so many bytes. */
+const JOIN_BYTES = 64 << 10;
+
+/** The pieces, neighbours put together. */
+function* joined(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
+  for (let from = 0, to = 0; from < pieces.length; from = to) {
+    let bytes = 0;
+    for (to = from; to < pieces.length && (to === from || bytes + pieces[to].length <= JOIN_BYTES); to++) {
+      bytes += pieces[to].length;
+    }
+    if (to === from + 1) {
+      yield pieces[from];
+      continue;
+    }
+    const all = new Uint8Array(bytes);
+    for (let i = from, at = 0; i < to; at += pieces[i++].length) all.set(pieces[i], at);
+    yield all;
+  }
+}
+
 /** The bytes that wait to be written to one stream. */
 export class StreamWriter {
   readonly #stream: { write(bytes: Uint8Array): Promise<number> };
@@ -42,7 +62,7 @@ export class StreamWriter {
   /** Takes pieces over; they must not be changed any more. After an error they are thrown away. */
   push(pieces: readonly Uint8Array[]): void {
     if (this.#failed) return;
-    for (const bytes of pieces) {
+    for (const bytes of joined(pieces)) {
       this.#queue.push(bytes);
       this.#queued += bytes.length;
     }

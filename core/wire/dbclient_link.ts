@@ -121,6 +121,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     if (!this.closed && this.#ready) this.send({ type: "REVOKED", id: 0, serial, users });
   }
 
+  /** Sends REVOKED frames that were encoded once for many proxies; the bytes are not to be changed any more. */
+  revokedFrames(encoded: readonly Uint8Array<ArrayBuffer>[]): void {
+    if (!this.closed && this.#ready) this.sendEncoded(encoded);
+  }
+
   /** Sends the READY that waited since the event "ahead", now that all there is has been read. */
   tellReady(): DbclientLinkEvent[] {
     const events: DbclientLinkEvent[] = [];
