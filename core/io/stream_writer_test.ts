@@ -29,7 +29,7 @@ Deno.test("pieces are written in order and whole, however little the stream take
   writer.push([Uint8Array.of(6, 7)]);
   assertEquals(writer.queued, 7);
   await writer.drained;
-  assertEquals([stream.written, writer.queued, progress], [[1, 2, 3, 4, 5, 6, 7], 0, 3]);
+  assertEquals([stream.written, writer.queued, progress], [[1, 2, 3, 4, 5, 6, 7], 0, 2]);
   assertEquals(writer.stalled(Infinity), 0);
   writer.push([Uint8Array.of(8)]);
   await writer.drained;
@@ -50,7 +50,8 @@ Deno.test("a stream that fails is told once, and nothing waits any more", async 
 Deno.test("what waits can be given up", async () => {
   const stream = slowStream();
   const writer = new StreamWriter(stream, { onError: () => {} });
-  writer.push([Uint8Array.of(1, 2, 3, 4), Uint8Array.of(5)]);
+  writer.push([Uint8Array.of(1, 2, 3, 4)]);
+  writer.push([Uint8Array.of(5)]);
   writer.clear();
   assertEquals(writer.queued, 0);
   await writer.drained;
