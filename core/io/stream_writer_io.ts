@@ -14,19 +14,24 @@ const JOIN_BYTES = 64 << 10;
 
 /** The pieces, neighbours put together. */
 function* joined(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
-  for (let from = 0, to = 0; from < pieces.length; from = to) {
-    let bytes = 0;
-    for (to = from; to < pieces.length && (to === from || bytes + pieces[to].length <= JOIN_BYTES); to++) {
-      bytes += pieces[to].length;
-    }
-    if (to === from + 1) {
-      yield pieces[from];
-      continue;
-    }
-    const all = new Uint8Array(bytes);
-    for (let i = from, at = 0; i < to; at += pieces[i++].length) all.set(pieces[i], at);
-    yield all;
+  let from = 0;
+  while (from < pieces.length) {
+    let to = from + 1;
+    let length = pieces[from].length;
+    while (to < pieces.length && length + pieces[to].length <= JOIN_BYTES) length += pieces[to++].length;
+    yield to === from + 1 ? pieces[from] : concatenated(pieces.slice(from, to), length);
+    from = to;
   }
+}
+
+function concatenated(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
 }
 
 /** The bytes that wait to be written to one stream. */
