@@ -2,40 +2,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { DbclientConnection, loadHashBackend } from "../mod.ts";
+import { command, oneLine, run, withDirectory } from "./program_testing_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
 const { backend } = await loadHashBackend();
 const sha256 = backend.get("SHA-256");
-
-function command(args: string[], options: { stdin?: "piped" | "null"; env?: Record<string, string> } = {}) {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "-P=dbclient", "dbclient/main.ts", ...args],
-    cwd: ROOT,
-    stdin: options.stdin ?? "null",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1", ...options.env },
-  });
-}
-
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(args: string[], stdin?: string, env: Record<string, string> = {}): Promise<Result> {
-  const child = command(args, { stdin: stdin === undefined ? "null" : "piped", env }).spawn();
-  if (stdin !== undefined) {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(stdin));
-    await writer.close();
-  }
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
-}
 
 /** A running server, with its lines on standard error. */
 async function start(args: string[], env: Record<string, string> = {}) {
@@ -62,26 +33,15 @@ async function start(args: string[], env: Record<string, string> = {}) {
   };
 }
 
-async function withDirectory(test: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "dbclient_" });
-  try {
-    await test(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-const oneLine = (text: string) => assertEquals(text.trimEnd().split("\n").length, 1, text);
-
 Deno.test("wrong flags: one line, exit code 2; --help names every flag, exit code 0", async () => {
   const cases: [string[], string][] = [
     [["-n", "0"], "from 1 to 65535"],
     [["--chain_lenght", "3"], "unknown flag"],
-    [["-h", "0.0.0.0"], "no TLS yet"],
+    [["-h", "0.0.0.0"], "needs TLS (--tls_certificate FILE, --tls_private_key FILE) and a key"],
     [["frobnicate"], "is not known"],
-    [["users"], "it takes one of add, import, list, remove"],
+    [["users"], "it takes one of add, import, export, list, remove, passwd"],
     [["users", "add", "alice"], "USER@REALM"],
-    [["users", "list", "--db", "mysql:x"], "sqlite:FILE"],
+    [["users", "list", "--db", "mysql:x"], "mysql://USER@ADDRESS:PORT"],
     [["--key_file", "/nowhere/key"], "cannot read /nowhere/key"],
   ];
   const results = await Promise.all(cases.map(([args]) => run(args)));
@@ -115,7 +75,7 @@ Deno.test("users: add, import, list and remove, while the server runs on the sam
   withDirectory(async (directory) => {
     const db = `sqlite:${directory}/a.db`;
     const statsFile = `${directory}/stats.json`;
-    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile]);
+    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile, "--workers", "1"]);
     assertMatch(
       server.ready,
       /^dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, lanes$/,
@@ -291,7 +251,7 @@ Deno.test("a key from the environment is required of proxies; SIGINT ends cleanl
       ["--db", `sqlite:${directory}/a.db`, "--issuer_secret_file", secretFile, "--hash", "noble"],
       { PROXYCHAIN_KEY: "00112233445566778899aabbccddeeff" },
     );
-    assertMatch(server.ready, /noble, with a key$/);
+    assertMatch(server.ready, /noble, (\d+ workers, )?with a key$/);
     assertEquals((await Deno.stat(secretFile)).mode! & 0o777, 0o600);
     const addresses = [{ host: "127.0.0.1", port: server.port }];
     const key = Uint8Array.from(

@@ -36,3 +36,8 @@ export function checkedName(flag: string, name: string): string {
     `--${flag}: ${JSON.stringify(name)} is not allowed; it takes 1 to 50 letters, digits, "_", "$" and "-"`,
   );
 }
+
+/** The name of the table that the flags give. @throws {UsageError} when no table can have it */
+export function revocationTable(values: { readonly revocation_table: string }): string {
+  return checkedName("revocation_table", values.revocation_table);
+}

@@ -85,6 +85,15 @@ export class Revocations {
     return revocations.serial;
   }
 
+  /**
+   * Whether a database has the table.
+   *
+   * @throws {StoreError} (rejects) when the database cannot be asked
+   */
+  static async exist(store: SubscriberStore, table: string): Promise<boolean> {
+    return store.sql !== undefined && await new RevocationTable(store.sql, table).exists();
+  }
+
   /** Everything up to this serial is known. */
   get serial(): number {
     return this.#log.serial;

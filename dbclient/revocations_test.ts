@@ -113,7 +113,7 @@ const CHANGES: readonly (readonly [string, string, readonly string[]])[] = [
 
 async function changes(
   t: Deno.TestContext,
-  sql: (text: string) => Promise<void> | void,
+  sql: (text: string) => unknown,
   follower: Follower,
 ): Promise<void> {
   await sql("INSERT INTO subscriber (username, domain, ha1) VALUES ('bob', 'a.example', 'aa')");
@@ -236,7 +236,7 @@ Deno.test({
         CREATE USER reader@'%' IDENTIFIED BY 'reader'; GRANT SELECT ON sip.subscriber TO reader@'%';
         CREATE DATABASE kamailio; USE kamailio; ${tables(KAMAILIO_SECRETS.map(column).join(", "))};
         ${schema(KAMAILIO_SECRETS)};`);
-      const hosts = [address];
+      const hosts = [{ host: address.host, port: address.port }];
       const open = (user: string, password: string) =>
         MysqlStore.open({ hosts, database: "sip", user, password });
       const store = await open(server.user, server.password);

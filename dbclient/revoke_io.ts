@@ -1,12 +1,20 @@
 /** `dbclient revoke`: makes users' credentials void at every proxy (docs/PROTOCOL.md §9, §10). */
-import { firstLine, type FlagTable, formatHelp, type Identity, parseFlags, UsageError } from "../mod.ts";
+import {
+  firstLine,
+  type FlagTable,
+  formatHelp,
+  type Identity,
+  loadHashBackend,
+  parseFlags,
+  UsageError,
+} from "../mod.ts";
 import { hasControlCharacters } from "./names.ts";
-import { chooseServer, SERVER_FLAGS } from "./options.ts";
+import { openStore } from "./database_io.ts";
+import { chooseServer, DATABASE_FLAGS, SERVER_FLAGS } from "./options.ts";
 import { databasePassword } from "./password_io.ts";
 import { print } from "./print_io.ts";
-import { checkedName, REVOCATION_TABLE_FLAG } from "./revocation_options.ts";
+import { REVOCATION_TABLE_FLAG, revocationTable } from "./revocation_options.ts";
 import { RevocationTable } from "./revocation_table.ts";
-import { openStore } from "./store_io.ts";
 import { StoreError, type SubscriberStore } from "./subscriber.ts";
 
 const USAGE = "Usage: dbclient revoke USER[@REALM] … [flags]";
@@ -24,6 +32,8 @@ export const REVOKE_FLAGS = {
   password_file: SERVER_FLAGS.password_file,
   db_host: SERVER_FLAGS.db_host,
   db_port: SERVER_FLAGS.db_port,
+  ...DATABASE_FLAGS,
+  hash: SERVER_FLAGS.hash,
   ...REVOCATION_TABLE_FLAG,
 } as const satisfies FlagTable;
 
@@ -91,10 +101,12 @@ export async function revokeCommand(args: readonly string[], say: (line: string)
   }
   if (positional.length === 0) throw new UsageError("revoke needs a user: USER or USER@REALM");
   const users = positional.map(revokedUser);
-  const table = checkedName("revocation_table", values.revocation_table);
+  const table = revocationTable(values);
   const defaults = parseFlags(SERVER_FLAGS, []).values;
   const { database } = chooseServer({ ...defaults, ...values }, given);
-  const store = await openStore(database, databasePassword(database, values, given, say));
+  const { backend: hashes } = await loadHashBackend(values.hash);
+  const password = databasePassword(database, values, given, say);
+  const store = await openStore(database, { password, hashes, log: say });
   try {
     const unknown = await revoke(store, table, users);
     const count = users.length === 1 ? "1 user" : `${users.length} users`;

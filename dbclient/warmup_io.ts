@@ -15,6 +15,7 @@ import {
   type WarmupRecord,
   writeWarmupFile,
 } from "../mod.ts";
+import { openStore } from "./database_io.ts";
 import { interruptible } from "./interrupt_io.ts";
 import { columnOf } from "./issuer.ts";
 import { hasControlCharacters } from "./names.ts";
@@ -22,9 +23,8 @@ import { chooseServer, SERVER_FLAGS } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
 import { Progress } from "./progress_io.ts";
-import { checkedName } from "./revocation_options.ts";
+import { revocationTable } from "./revocation_options.ts";
 import { Revocations } from "./revocations_io.ts";
-import { openStore } from "./store_io.ts";
 import { StoreError, type SubscriberAdmin, type SubscriberStore, usableHash } from "./subscriber.ts";
 import {
   chooseWarmup,
@@ -47,20 +47,20 @@ const BATCH = 1000;
 const NONCE_BYTES = 16;
 
 /** Every user of some realms, numbered from 1. */
-function* allUsers(store: SubscriberStore, realms: readonly string[]): Iterable<NumberedUser> {
+async function* allUsers(store: SubscriberStore, realms: readonly string[]): AsyncIterable<NumberedUser> {
   const admin = store as SubscriberStore & Partial<SubscriberAdmin>;
   if (admin.list === undefined) {
     throw new UsageError(`${store.name} cannot list its users; it takes --users PATTERN --count N`);
   }
   let number = 0;
   for (const realm of realms) {
-    for (const user of admin.list(realm)) yield { ...user, number: ++number };
+    for await (const user of admin.list(realm)) yield { ...user, number: ++number };
   }
 }
 
-function* inBatches<T>(items: Iterable<T>, size: number): Iterable<T[]> {
+async function* inBatches<T>(items: Iterable<T> | AsyncIterable<T>, size: number): AsyncIterable<T[]> {
   let batch: T[] = [];
-  for (const item of items) {
+  for await (const item of items) {
     batch.push(item);
     if (batch.length === size) {
       yield batch;
@@ -128,7 +128,7 @@ export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise
       },
       signal,
       async fill({ writer, flush }) {
-        for (const batch of inBatches(choice.named?.users() ?? allUsers(store, choice.realms), BATCH)) {
+        for await (const batch of inBatches(choice.named?.users() ?? allUsers(store, choice.realms), BATCH)) {
           const rows = await store.lookup(batch, column);
           const holders: (NumberedUser & KeyHolder)[] = [];
           for (let i = 0; i < batch.length; i++) {
@@ -273,12 +273,12 @@ async function write(
   if (warning !== undefined) warn(warning);
   // Before the first row is read: a credential counts its life from here.
   const time = Date.now() / 1000;
-  const store = await openStore(database, password);
+  const store = await openStore(database, { password, hashes: backend, log: warn });
   const progress = new Progress("warmup", "users", choice.named?.count);
   try {
     const serial = await Revocations.serialNow(
       store,
-      checkedName("revocation_table", values.revocation_table),
+      revocationTable(values),
     );
     const { users, bytes, unknown, unusable } = await interruptible((signal) =>
       writeWarmup(choice, {

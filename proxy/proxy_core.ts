@@ -34,7 +34,7 @@ import { type Destination, Destinations, isAddress, isIpAddress, textDestination
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
-import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
+import { isTag, KeyedTag, TAG_DIGITS } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
 import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
 import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
@@ -60,7 +60,7 @@ function allValues(message: SipMessage, id: HeaderId): string {
   for (let i = message.first(id); i >= 0; i = message.next(i)) {
     lines.push(message.text(message.valueStart(i), message.valueEnd(i)));
   }
-  // A CR or LF that ends no line is let through by the scanner.
+  // Control characters inside a line are let through by the scanner.
   // deno-lint-ignore no-control-regex
   return lines.join(", ").replace(/[\x00-\x1f\x7f]+/g, " ");
 }
@@ -127,7 +127,7 @@ export class ProxyCore implements TransactionUser {
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
     this.#branchPrefix = `z9hG4bK${toHex(random.bytes(6))}`;
-    this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
+    this.#toTags = new KeyedTag(options.dialogKey);
     this.layer = new TransactionLayer(
       { now: environment.now, random, maxTransactions: options.maxTransactions, trying: "never" },
       environment.send,
@@ -194,7 +194,10 @@ export class ProxyCore implements TransactionUser {
   request(message: SipMessage, server: TransactionId, from: Address, now: number): void {
     const claim = this.#claim;
     const fault = claim.read(message);
-    if (server !== NO_TRANSACTION) {
+    if (server === NO_TRANSACTION) {
+      // An ACK for a refusal that left no transaction behind.
+      if (this.#hasOwnTag(message)) return;
+    } else {
       this.contexts.begin(server);
       if (message.maxForwards === 0 && message.method !== "OPTIONS") {
         return this.reply(message, server, 483, undefined, NO_HEADERS, now);
@@ -203,10 +206,11 @@ export class ProxyCore implements TransactionUser {
         const unsupported = `Unsupported: ${allValues(message, HeaderId.PROXY_REQUIRE)}`;
         return this.reply(message, server, 420, undefined, [unsupported], now);
       }
-      if (fault !== undefined) {
-        return this.reply(message, server, 400, `Bad Request (${fault})`, NO_HEADERS, now);
-      }
-    } else if (fault !== undefined) return;
+    }
+    if (fault !== undefined) {
+      if (server === NO_TRANSACTION) return;
+      return this.reply(message, server, 400, `Bad Request (${fault})`, NO_HEADERS, now);
+    }
     const request = new RequestContext(this, message, server, claim, from, now);
     try {
       const pending = this.route(request, request);
@@ -340,7 +344,8 @@ export class ProxyCore implements TransactionUser {
     const toTag = this.#toTagOf(message);
     writeResponse(out, message, status, reason, { toTag, headers, lines, source: layer.fromOf(server) });
     if (status >= 200) contexts.setAnswered(server);
-    layer.respond(server, out.buffer, 0, out.length, now);
+    if (status >= 300 && !contexts.isTrusted(server)) layer.refuse(server, out.buffer, 0, out.length, now);
+    else layer.respond(server, out.buffer, 0, out.length, now);
   }
 
   /** One tag for all responses to a request (RFC 3261 §8.2.6.2): it is made of the top Via and the Call-ID. */
@@ -353,6 +358,12 @@ export class ProxyCore implements TransactionUser {
     const callIdEnd = callId < 0 ? 0 : message.valueEnd(callId);
     this.#toTags.writeOfBoth(message.buffer, start, end, callIdStart, callIdEnd, this.#toTag);
     return this.#toTag;
+  }
+
+  /** Whether To has the tag that a response of this proxy to a request with this Via and Call-ID has. */
+  #hasOwnTag(message: SipMessage): boolean {
+    const { tagStart, tagEnd } = message.to;
+    return tagEnd - tagStart === TAG_DIGITS && isTag(message.buffer, tagStart, this.#toTagOf(message));
   }
 
   /**
@@ -409,7 +420,9 @@ export class ProxyCore implements TransactionUser {
     }
     if (how.recordRoute) this.#pushRecordRoute(patch, this.names.facing(target));
     addReceivedRport(patch, from);
-    this.#pushVia(patch, this.names.viaFacing(target));
+    const via = this.#via(this.names.viaFacing(target));
+    const branchEnd = this.#writeBranch(via);
+    pushVia(patch, via.bytes, 0, branchEnd);
     if (patch.length > MAX_MESSAGE) {
       if (server !== NO_TRANSACTION) this.reply(message, server, 513, undefined, NO_HEADERS, now);
       return;
@@ -425,7 +438,8 @@ export class ProxyCore implements TransactionUser {
       layer.sendTrying(server, now, message);
       this.#startTimer(server, ContextTimer.C, now + this.options.timerC);
     }
-    const client = layer.sendRequest(this.#out, 0, length, target, now);
+    const branch = via.length - this.#branchPrefix.length;
+    const client = layer.sendRequest(this.#out, 0, length, target, now, via.bytes, branch, branchEnd);
     if (client === NO_TRANSACTION) this.reply(message, server, 503, undefined, RETRY_LATER, now);
     else this.contexts.link(server, client);
   }
@@ -450,25 +464,30 @@ export class ProxyCore implements TransactionUser {
     pushRecordRoute(patch, line.bytes, 0, at);
   }
 
-  /** A branch nobody can guess, and none of this run is used twice. */
-  #pushVia(patch: Patch, self: string): void {
+  /** The Via value of this proxy up to the part of its branch that is new each time. */
+  #via(self: string): LineStart {
     let line = this.#vias.get(self);
     if (line === undefined) {
       line = new LineStart(`SIP/2.0/UDP ${self};branch=${this.#branchPrefix}`, 3 * 8);
       this.#vias.set(self, line);
     }
+    return line;
+  }
+
+  /** A branch nobody can guess, and none of this run is used twice. Returns its end. */
+  #writeBranch({ bytes, length }: LineStart): number {
     this.#branches++;
-    const { bytes } = line;
-    let at = writeHexWord(this.environment.random.below(2 ** 32), bytes, line.length);
+    let at = writeHexWord(this.environment.random.below(2 ** 32), bytes, length);
     at = writeHexWord(this.#branches / 2 ** 32, bytes, at);
-    at = writeHexWord(this.#branches, bytes, at);
-    pushVia(patch, bytes, 0, at);
+    return writeHexWord(this.#branches, bytes, at);
   }
 
   #forwardResponse(message: SipMessage, server: TransactionId, from: Address, now: number): void {
     const final = message.status >= 200;
     if (message.secondVia() === undefined) {
+      // It cannot be forwarded, and without a final response the caller would wait for ever.
       this.counters.strays++;
+      if (final) this.#answerHeld(server, 502, now);
       return;
     }
     const patch = this.#patch.begin(message);

@@ -106,6 +106,14 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return this.core.isForUs(this.#message);
   }
 
+  get isAuthenticated(): boolean {
+    return this.#digestAccepted || this.#pcResult?.verdict === "ok";
+  }
+
+  get leadsAnywhere(): boolean {
+    return this.core.nextHop === undefined && !this.isForUs;
+  }
+
   get isForNextHop(): boolean {
     return this.core.isForNextHop(this.#message);
   }
@@ -230,6 +238,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
         this.#now = now;
         this.#digestResult = result;
         this.#digestAccepted = result.verdict === "ok";
+        if (this.#digestAccepted && this.#isAlive()) this.core.contexts.setTrusted(this.server);
         resolve(result.verdict);
       });
     });
@@ -266,7 +275,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   // Routing
 
   consume_credentials(): void {
-    this.consumeDigest = this.#digestAccepted || this.#pcResult?.verdict === "ok";
+    this.consumeDigest = this.isAuthenticated;
   }
 
   record_route(): void {

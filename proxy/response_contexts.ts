@@ -27,6 +27,8 @@ const ANSWERED = 4;
 const CANCELLED = 8;
 /** The transaction is a server transaction. */
 const SERVER = 16;
+/** The request was forwarded, or its sender has proved who it is. */
+const TRUSTED = 32;
 
 /** Tokens that there is room for at first. */
 const FIRST_TOKENS = 1024;
@@ -74,6 +76,7 @@ export class ResponseContexts {
 
   /** The request was forwarded. */
   link(server: TransactionId, client: TransactionId): void {
+    this.#flags[server] |= TRUSTED;
     this.#other[server] = client + 1;
     this.#other[client] = server + 1;
   }
@@ -103,6 +106,17 @@ export class ResponseContexts {
     this.#flags[server] |= CANCELLED;
   }
 
+  /**
+   * Whether the request was forwarded, or its sender has proved who it is. To others a refusal is sent once, and forgotten
+   * (RFC 3261 §26.3.2.4).
+   */
+  isTrusted(server: TransactionId): boolean {
+    return (this.#flags[server] & TRUSTED) !== 0;
+  }
+  setTrusted(server: TransactionId): void {
+    this.#flags[server] |= TRUSTED;
+  }
+
   timer(server: TransactionId): ContextTimer {
     return (this.#flags[server] & TIMER_BITS) as ContextTimer;
   }
@@ -118,6 +132,7 @@ export class ResponseContexts {
       this.#token[server] = place + 1;
       if ((place + 1) * AcceptedToken.WORDS > this.#tokens.length) this.#grow();
     }
+    this.setTrusted(server);
     token.save(this.#tokens, place * AcceptedToken.WORDS);
   }
 

@@ -17,7 +17,7 @@ interface Database {
   /** Flags that name it. */
   readonly flags: readonly string[];
   /** What any tool would do. */
-  sql(statement: string): Promise<void> | void;
+  sql(statement: string): unknown;
 }
 
 /** How passwords are changed: by nobody who knows of DBclient. */
