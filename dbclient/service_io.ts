@@ -4,7 +4,7 @@ import type { Counters } from "./counters.ts";
 import { openStore } from "./database_io.ts";
 import { listenProblem, type ServerTls } from "./link_listener_io.ts";
 import { limitsOf } from "./link_options.ts";
-import { chooseServer, type ServerChoice, type ServerValues } from "./options.ts";
+import { chooseServer, type ServerValues } from "./options.ts";
 import { type KeySnapshot, KeyTable } from "./proxy_keys.ts";
 import { revocationTable } from "./revocation_options.ts";
 import { Revocations } from "./revocations_io.ts";
