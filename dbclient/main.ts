@@ -19,6 +19,10 @@ import { chooseServer, SERVER_FLAGS, type ServerChoice, type ServerValues } from
 import { databasePassword } from "./password_io.ts";
 import { print } from "./print_io.ts";
 import { KeyRing } from "./proxy_keys.ts";
+import { revocationTable } from "./revocation_options.ts";
+import { revocationSchemaCommand } from "./revocation_schema_io.ts";
+import { Revocations } from "./revocations_io.ts";
+import { revokeCommand } from "./revoke_io.ts";
 import { schema, schemaText } from "./schema_io.ts";
 import { issuerSecret, type Service, type ServiceSetup, startService } from "./service_io.ts";
 import { writeStats } from "./stats_io.ts";
@@ -30,6 +34,8 @@ import { Supervisor } from "./workers/supervisor_io.ts";
 const USAGE = `Usage: dbclient [flags]              serve proxies
        dbclient users COMMAND …     manage subscribers; dbclient users --help
        dbclient schema …            print the SQL for a new database; dbclient schema --help
+       dbclient schema --revocation …  the SQL by which changes reach the proxies; with --help
+       dbclient revoke USER …       make users' credentials void at every proxy; dbclient revoke --help
        dbclient warmup …            write credentials to a file for a proxy's start; dbclient warmup --help`;
 const NOTES =
   `With SQLite (--db) -h is the address to listen on; with MySQL or MariaDB (-d) it is that of the database, as in
@@ -56,7 +62,9 @@ async function serve(
   const store = await openStore(choice.database, { password, hashes, create: true, log: say });
   let subscribers: number;
   let secret: string;
+  let revocable: boolean;
   try {
+    revocable = await Revocations.exist(store, revocationTable(values));
     subscribers = await store.count();
     secret = issuerSecret(values, store);
   } finally {
@@ -85,6 +93,7 @@ async function serve(
       ...(workers === 1 ? [] : [`${workers} workers`]),
       ...(tls === undefined ? [] : ["TLS"]),
       ...(keys.asksForKeys ? ["with a key"] : []),
+      ...(revocable ? ["revocations followed"] : []),
     ];
     say(parts.join(", "));
   });
@@ -141,8 +150,12 @@ async function run(
 async function main(args: readonly string[]): Promise<number> {
   try {
     if (args[0] === "users") return await users(args.slice(1), (line) => say(line));
+    if (args[0] === "schema" && args.includes("--revocation")) {
+      return await revocationSchemaCommand(args.slice(1), (line) => say(line));
+    }
     if (args[0] === "schema") return schema(args.slice(1));
     if (args[0] === "warmup") return await warmup(args.slice(1), (line) => say(line));
+    if (args[0] === "revoke") return await revokeCommand(args.slice(1), (line) => say(line));
     const { values, positional, given, help } = parseFlags(SERVER_FLAGS, args, (name) => Deno.env.get(name));
     if (help) {
       print([formatHelp(USAGE, SERVER_FLAGS, NOTES)]);
@@ -150,7 +163,9 @@ async function main(args: readonly string[]): Promise<number> {
     }
     if (positional.length > 0) {
       throw new UsageError(
-        `${JSON.stringify(positional[0])} is not known; it takes flags, users COMMAND, schema or warmup`,
+        `${
+          JSON.stringify(positional[0])
+        } is not known; it takes flags, users COMMAND, schema, revoke or warmup`,
       );
     }
     const choice = chooseServer(values, given);

@@ -6,7 +6,7 @@ import type { SubscriberTable, TableColumns } from "./subscriber_table.ts";
 /** A statement and its values. */
 export interface Statement {
   readonly sql: string;
-  readonly values: readonly string[];
+  readonly values: readonly (string | number)[];
 }
 
 /** A column of information_schema.COLUMNS. */

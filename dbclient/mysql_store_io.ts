@@ -19,6 +19,7 @@ import {
   type HashColumn,
   type NewSubscriber,
   type NodeState,
+  type SqlAccess,
   StoreError,
   type Subscriber,
   type SubscriberAdmin,
@@ -127,6 +128,14 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
       throw error;
     }
   }
+
+  readonly sql: SqlAccess = {
+    dialect: "mysql",
+    run: async (sql: string, values: readonly (string | number)[]) => {
+      const [rows] = await this.#cluster.execute([{ sql, values }], now() + this.#timeout);
+      return Array.isArray(rows) ? rows : [];
+    },
+  };
 
   async lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]> {
     this.#timer ??= setInterval(() => {

@@ -8,6 +8,7 @@ import {
   UsageError,
 } from "../mod.ts";
 import { LINK_FLAGS } from "./link_options.ts";
+import { REVOCATION_FLAGS } from "./revocation_options.ts";
 import { SUBSCRIBER_TABLE_FLAGS, type SubscriberTable, subscriberTable } from "./subscriber_table.ts";
 
 /** Flags that say how a database is asked. */
@@ -128,6 +129,7 @@ export const SERVER_FLAGS = {
     help: "write counters there as JSON, each second and at the end",
   },
   ...LINK_FLAGS,
+  ...REVOCATION_FLAGS,
 } as const satisfies FlagTable;
 
 /** The values of {@linkcode SERVER_FLAGS}. */
@@ -186,7 +188,7 @@ function mysqlUrl(text: string, port: number): MysqlPlace {
 }
 
 /** The file of `--db sqlite:FILE`. */
-function sqlitePath(db: string): string {
+export function sqlitePath(db: string): string {
   const path = db.startsWith("sqlite:") ? db.slice("sqlite:".length) : "";
   if (path === "") {
     throw new UsageError(`--db: ${JSON.stringify(db)} is not allowed; it takes sqlite:FILE or mysql://…`);

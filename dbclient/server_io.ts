@@ -4,6 +4,7 @@ import {
   DbclientLink,
   type DbclientLinkEvent,
   type DigestAnswer,
+  encodeFrame,
   equalBytes,
   firstLine,
   type HashBackend,
@@ -28,6 +29,8 @@ import {
 import { addressGroup, DEFAULT_LIMITS, type LinkLimits, UserRates } from "./limits.ts";
 import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
 import { printable, RefusalLog } from "./refusals.ts";
+import { readyNews } from "./revocation_log.ts";
+import type { RevocationListener, Revocations } from "./revocations_io.ts";
 import { type HashColumn, StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
 import { type Steps, TimeSlices } from "./time_slices.ts";
 
@@ -51,6 +54,8 @@ export interface DbclientServerOptions {
   readonly algorithms?: readonly string[];
   /** The keys of a proxy's name, newest first; undefined: not served. Default: no keys, every name. */
   keysOf?(proxy: string): readonly Uint8Array[] | undefined;
+  /** What has been revoked in the store's database; without it nothing ever is. */
+  readonly revocations?: Revocations;
   /** The realms that a proxy may ask for; undefined: all, the default. */
   realmsOf?(proxy: string): ReadonlySet<string> | undefined;
   /** Default {@linkcode DEFAULT_LIMITS}. */
@@ -95,6 +100,23 @@ export class DbclientServer {
   /** Connections whose link is over. */
   readonly #ending = new Set<ProxyConnection>();
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #onRevocation: RevocationListener = {
+    revoked: (frames) => {
+      const encoded = frames.map(({ serial, users }) =>
+        encodeFrame({ type: "REVOKED", id: 0, serial, users })
+      );
+      for (const connection of this.#connections.keys()) {
+        connection.link.revokedFrames(encoded);
+        connection.flush();
+      }
+    },
+    // They come back with serials that nobody knows, and are told to drop everything.
+    replaced: () => {
+      for (const connection of [...this.#connections.keys()]) {
+        connection.close("shutting_down", "the table of revocations was emptied or replaced");
+      }
+    },
+  };
   #databaseDown = false;
   #closing = false;
 
@@ -115,6 +137,7 @@ export class DbclientServer {
       // A timer after every slice would idle for a sixth of the time.
       defer: options.defer ?? ((run, more) => inNextTurn(run, more ? slices++ : 1, 2)),
     });
+    options.revocations?.listen(this.#onRevocation);
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
 
@@ -168,6 +191,7 @@ export class DbclientServer {
   async close(): Promise<void> {
     this.#closing = true;
     this.#listener.close();
+    this.#options.revocations?.forget(this.#onRevocation);
     clearInterval(this.#timer);
     this.#refusals.advance(now(), true);
     const connections = [...this.#connections.keys()];
@@ -202,9 +226,8 @@ export class DbclientServer {
       n,
       ttl,
       keysOf: (proxy) => this.#keysOf(proxy),
-      // Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked.
-      serial: () => 0,
-      revokedSince: () => [],
+      serial: () => this.#options.revocations?.serial ?? 0,
+      revokedSince: (serial, final) => readyNews(this.#options.revocations, serial, final),
       sha256: hashes.get("SHA-256"),
       random: systemRandom,
       times: this.#times,
@@ -272,6 +295,9 @@ export class DbclientServer {
           if (!this.#admit(from, event.id, event.answers.length)) break;
           this.#verify(from, event.id, event.answers).catch((error) => this.#failed(from, event.id, error));
           break;
+        case "ahead":
+          this.#lookAgain(from);
+          break;
         case "refused":
           this.#noteRefusal(from, "frames_in_flight", event.text);
           break;
@@ -322,6 +348,16 @@ export class DbclientServer {
     from.flush();
   }
 
+  /** A proxy knows a serial that this server does not: another DBclient may have read the table sooner. */
+  async #lookAgain(from: ProxyConnection): Promise<void> {
+    if (await this.#options.revocations?.refresh() === false) {
+      from.close("internal", "the table of revocations cannot be read");
+      return;
+    }
+    this.#handle(from, from.link.tellReady());
+    from.flush();
+  }
+
   async #issue(
     from: ProxyConnection,
     { id, algorithm, users }: Extract<DbclientLinkEvent, { event: "issue" }>,
@@ -353,12 +389,14 @@ export class DbclientServer {
     users: readonly Identity[],
   ): Promise<readonly WireIssueResult[]> {
     const { counters } = this;
+    // Before the rows are read: a change that is committed meanwhile makes these credentials void.
+    const serials = this.#options.revocations?.serialsOf(users) ?? 0;
     const question = { users, column: columnOf(algorithm), alone: false };
     const [asked] = await this.#slices.do(from, this.#ask([question]));
     const rows = await asked;
     if (from.link.closed) return [];
     if (rows === undefined) return users.map(() => ({ status: "error", code: "unavailable" }));
-    const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
+    const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, serials));
     counters.credentialsIssued += batch.credentials;
     counters.decoys += batch.decoys;
     counters.withoutHash += batch.withoutHash;

@@ -6,6 +6,8 @@ import { listenProblem, type ServerTls } from "./link_listener_io.ts";
 import { limitsOf } from "./link_options.ts";
 import { chooseServer, type ServerValues } from "./options.ts";
 import { type KeySnapshot, KeyTable } from "./proxy_keys.ts";
+import { revocationTable } from "./revocation_options.ts";
+import { Revocations } from "./revocations_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
 import { DbclientServer } from "./server_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
@@ -61,7 +63,14 @@ export async function startService(
   let keys = new KeyTable(setup.keys);
   const store = await openStore(choice.database, { password, hashes, create: true, log });
   let server: DbclientServer;
+  let revocations: Revocations | undefined;
   try {
+    revocations = await Revocations.follow(store, {
+      table: revocationTable(values),
+      interval: values.revocation_interval * 1000,
+      anyRealm: !choice.database.table.useDomain,
+      log,
+    });
     server = await DbclientServer.start({
       host: choice.listen,
       port,
@@ -77,9 +86,11 @@ export async function startService(
       keysOf: (proxy) => keys.keysOf(proxy),
       realmsOf: (proxy) => keys.realmsOf(proxy),
       limits: limitsOf(values),
+      revocations,
       log,
     });
   } catch (error) {
+    await revocations?.close();
     await store.close();
     throw new StoreError(listenProblem(error, choice.listen, port));
   }
@@ -93,6 +104,7 @@ export async function startService(
     setTls: (changed) => server.setTls(changed),
     async close() {
       await server.close();
+      await revocations?.close();
       await store.close();
     },
   };

@@ -6,6 +6,7 @@ import { subscriberSchema } from "./schema.ts";
 import {
   type HashColumn,
   type NewSubscriber,
+  type SqlAccess,
   StoreError,
   type Subscriber,
   type SubscriberAdmin,
@@ -19,6 +20,8 @@ const SECRET_SCHEMA = `CREATE TABLE IF NOT EXISTS proxychain_issuer (
   id INTEGER PRIMARY KEY CHECK (id = 1), secret BLOB NOT NULL)`;
 /** How long a statement waits for another program's transaction, in milliseconds. */
 const BUSY_TIMEOUT = 10_000;
+/** Statements kept for {@linkcode SqliteStore.sql}. */
+const MAX_STATEMENTS = 16;
 
 /** What SQLite's check has found first, as one line: above it stand lines with nothing but the database's place. */
 function damage(found: string): string {
@@ -68,6 +71,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
   readonly #made: string | undefined;
   readonly #database: DatabaseSync;
   readonly #lookups = new Map<HashColumn, StatementSync>();
+  readonly #statements = new Map<string, StatementSync>();
   readonly #table: SubscriberTable;
   readonly #columns: TableColumns;
   readonly #written: readonly WrittenColumn[];
@@ -113,6 +117,28 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
     }
     this.#made = made ? path : undefined;
     this.#database = database;
+  }
+
+  readonly sql: SqlAccess = {
+    dialect: "sqlite",
+    run: (statement: string, values: readonly (string | number)[]) => {
+      try {
+        const rows = this.#try(() => this.#statement(statement).all(...values));
+        return Promise.resolve(rows.map((row) => Object.values(row)));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    },
+  };
+
+  /** The statements that are asked again and again are prepared once. */
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      if (this.#statements.size < MAX_STATEMENTS) this.#statements.set(sql, statement);
+    }
+    return statement;
   }
 
   #create(database: DatabaseSync): void {

@@ -26,6 +26,18 @@ export class StoreError extends Error {
   override name = "StoreError";
 }
 
+/** SQL beside the look-ups: what the revocation table is read and written with. */
+export interface SqlAccess {
+  readonly dialect: "mysql" | "sqlite";
+  /**
+   * Runs one statement; values travel apart from it.
+   *
+   * @returns its rows, each as the values of its columns in order; [] when it gives none
+   * @throws {StoreError} (rejects) when the database cannot be asked, or refuses
+   */
+  run(statement: string, values: readonly (string | number)[]): Promise<readonly (readonly unknown[])[]>;
+}
+
 /** A question whose time is over. */
 export function noAnswer(): StoreError {
   return new StoreError("no answer in time (--db_timeout)");
@@ -61,6 +73,8 @@ export interface SubscriberStore {
   lookupAlone?(user: Identity, column: HashColumn): Promise<Subscriber | undefined>;
   /** Number of subscribers. */
   count(): Promise<number>;
+  /** For other tables of the database, where it is one. */
+  readonly sql?: SqlAccess;
   /** Nodes of a cluster, the preferred one first. */
   nodes?(): readonly NodeState[];
   close(): Promise<void>;

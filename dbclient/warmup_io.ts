@@ -12,6 +12,7 @@ import {
   TEXT_LIMIT,
   UsageError,
   utf8Length,
+  type WarmupRecord,
   writeWarmupFile,
 } from "../mod.ts";
 import { openStore } from "./database_io.ts";
@@ -22,6 +23,8 @@ import { chooseServer, SERVER_FLAGS } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
 import { Progress } from "./progress_io.ts";
+import { revocationTable } from "./revocation_options.ts";
+import { Revocations } from "./revocations_io.ts";
 import { StoreError, type SubscriberAdmin, type SubscriberStore, usableHash } from "./subscriber.ts";
 import {
   chooseWarmup,
@@ -42,8 +45,6 @@ The proxy loads it with --cache_warmup 1 --cache_warmup_file FILE and the same k
 /** Users looked up with one query. */
 const BATCH = 1000;
 const NONCE_BYTES = 16;
-/** Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked, as in server_io.ts. */
-const SERIAL = 0;
 
 /** Every user of some realms, numbered from 1. */
 async function* allUsers(store: SubscriberStore, realms: readonly string[]): AsyncIterable<NumberedUser> {
@@ -92,6 +93,8 @@ export interface WarmupJob {
   readonly values: Pick<WarmupFlagValues, "proxy" | "n" | "ttl" | "algorithm">;
   /** Wall clock, s since 1970. */
   readonly time: number;
+  /** Revocation serial, read before. */
+  readonly serial: number;
   readonly signal?: AbortSignal;
   /** Is told how many users have been looked at, after each batch; what it waits for is waited for. */
   onProgress?(done: number): Promise<void> | void;
@@ -118,7 +121,7 @@ export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise
         proxy,
         issuedAt: Math.floor(time),
         ttl,
-        serial: SERIAL,
+        serial: job.serial,
         algorithm,
         firstNumber: choice.firstNumber,
         realms: choice.realms,
@@ -167,6 +170,9 @@ export interface WarmupInspection {
   readonly firstNumber: number;
   /** The lowest and the highest user number. */
   readonly numbers: readonly [number, number];
+  /** Who they are, USER@REALM; "" in an empty file. */
+  readonly firstUser: string;
+  readonly lastUser: string;
   /** The shortest and the longest chain. */
   readonly n: readonly [number, number];
   /** The longest time to live, s. */
@@ -185,6 +191,8 @@ export interface WarmupInspection {
 export async function inspectWarmup(path: string, key: Uint8Array, time: number): Promise<WarmupInspection> {
   const numbers: [number, number] = [Infinity, 0];
   const n: [number, number] = [Infinity, 0];
+  let firstUser: WarmupRecord | undefined;
+  let lastUser: WarmupRecord | undefined;
   const widen = (range: [number, number], value: number) => {
     range[0] = Math.min(range[0], value);
     range[1] = Math.max(range[1], value);
@@ -194,7 +202,10 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       keys: [key],
       expected: {},
       allowOthers: true,
-      onRecord({ number, credential }) {
+      onRecord(record) {
+        const { number, credential } = record;
+        if (number < numbers[0]) firstUser = record;
+        if (number >= numbers[1]) lastUser = record;
         widen(numbers, number);
         widen(n, credential.n);
       },
@@ -213,6 +224,8 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       users: count,
       firstNumber,
       numbers: count === 0 ? [0, 0] : numbers,
+      firstUser: nameOf(firstUser),
+      lastUser: nameOf(lastUser),
       n: count === 0 ? [0, 0] : n,
       ttl,
       bytes,
@@ -222,6 +235,10 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
     const text = error instanceof Deno.errors.NotFound ? "no such file" : firstLine(error);
     throw new StoreError(`warm-up file ${path}: ${text}`);
   }
+}
+
+function nameOf(record: WarmupRecord | undefined): string {
+  return record === undefined ? "" : `${record.credential.username}@${record.credential.realm}`;
 }
 
 function inspectionLines(found: WarmupInspection): string {
@@ -234,6 +251,7 @@ function inspectionLines(found: WarmupInspection): string {
     `algorithm  ${found.algorithm}, chain length ${range(found.n)}`,
     `realms     ${found.realms.join(", ")}`,
     `users      ${found.users}, numbers ${range(found.numbers)} (first number ${found.firstNumber})`,
+    ...(found.users === 0 ? [] : [`           ${found.firstUser} to ${found.lastUser}`]),
     `serial     ${found.serial} (of the last revocation)`,
     ...(found.ownerOnly
       ? []
@@ -258,6 +276,10 @@ async function write(
   const store = await openStore(database, { password, hashes: backend, log: warn });
   const progress = new Progress("warmup", "users", choice.named?.count);
   try {
+    const serial = await Revocations.serialNow(
+      store,
+      revocationTable(values),
+    );
     const { users, bytes, unknown, unusable } = await interruptible((signal) =>
       writeWarmup(choice, {
         store,
@@ -265,6 +287,7 @@ async function write(
         key,
         values,
         time,
+        serial,
         signal,
         onProgress: (done) => progress.show(done),
       })

@@ -11,6 +11,7 @@ import {
 } from "../mod.ts";
 import { nameProblem } from "./names.ts";
 import { DATABASE_FLAGS, SERVER_FLAGS } from "./options.ts";
+import { REVOCATION_TABLE_FLAG } from "./revocation_options.ts";
 
 /** Flags of `warmup`. */
 export const WARMUP_FLAGS = {
@@ -50,6 +51,7 @@ export const WARMUP_FLAGS = {
   db_host: SERVER_FLAGS.db_host,
   db_port: SERVER_FLAGS.db_port,
   ...DATABASE_FLAGS,
+  ...REVOCATION_TABLE_FLAG,
   hash: SERVER_FLAGS.hash,
 } as const satisfies FlagTable;
 

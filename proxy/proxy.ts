@@ -118,9 +118,12 @@ export class Proxy {
     return preload(this.source, records, issuedAt, serial, now);
   }
 
-  /** Credentials that DBclient has withdrawn: of these users, or of all when `users` is undefined. */
-  revoked(serial: number, users: readonly Identity[] | undefined, now: number): void {
-    this.source.revoked(serial, users, now);
+  /**
+   * Credentials that DBclient has withdrawn: those of these users whose serial is below this one, or all when `users`
+   * is undefined. An empty realm stands for every realm.
+   */
+  revoked(serial: number, users: readonly Identity[] | undefined): void {
+    this.source.revoked(serial, users);
   }
 
   /** Counters, for the statistics file and the end of the program. */
@@ -136,6 +139,8 @@ export class Proxy {
       prefetched: source.counters.prefetched,
       issueFailed: source.counters.failed,
       preloaded: source.counters.preloaded,
+      revoked: source.counters.revoked,
+      flushes: source.counters.flushes,
       digestAnswers: digest.asked,
     };
   }

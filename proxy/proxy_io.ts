@@ -8,6 +8,7 @@ import {
   type DbclientTls,
   formatAddress,
   type HashBackend,
+  type Identity,
   messageMemory,
   now,
   openDatagramSocket,
@@ -87,6 +88,8 @@ export class RunningProxy implements ProgramProxy {
   readonly #resolved = new Map<string, { readonly address: string; readonly until: number }>();
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
+  /** Revocations that came before the proxy was there, for what it loads from a file. */
+  #early: [serial: number, users: readonly Identity[] | undefined][] | undefined = [];
   #wasLost = false;
   /** DBclients whose loss was told. */
   readonly #wereDown = new Set<string>();
@@ -105,7 +108,7 @@ export class RunningProxy implements ProgramProxy {
       serial: shared?.serial ?? warmup?.serial,
       deadline: values.dbclient_timeout,
       silence: values.dbclient_silence,
-      onRevoked: (serial, users) => this.#proxy.revoked(serial, users === "all" ? undefined : users, now()),
+      onRevoked: (serial, users) => this.#revoked(serial, users === "all" ? undefined : users),
       onState: (connected, text) => {
         // The first connection is no news: the ready line waits for it.
         if (!connected || this.#wasLost) log(connected ? "dbclient_connected" : "dbclient_lost", { text });
@@ -176,11 +179,26 @@ export class RunningProxy implements ProgramProxy {
       const { records, issuedAt, serial } = warmup;
       this.#preloaded = this.#proxy.preload(records, issuedAt, serial, now());
     }
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const [serial, users] of early) this.#revoked(serial, users);
     this.#tick = setInterval(() =>
       this.#guarded(() => {
         this.#proxy.advance(now());
         this.#proxy.flush(now());
       }), TICK_MS);
+  }
+
+  #revoked(serial: number, users: readonly Identity[] | undefined): void {
+    if (this.#early !== undefined) {
+      this.#early.push([serial, users]);
+      return;
+    }
+    // Nothing is lost when the cache was empty, as it is at the start.
+    if (users === undefined && this.#proxy.cache.size > 0) {
+      this.options.log("credentials_flushed", { users: this.#proxy.cache.size, serial });
+    }
+    this.#proxy.revoked(serial, users);
   }
 
   #openSocket(host: string, port: number, adopt?: AdoptedSockets): Promise<DatagramSocket> {

@@ -5,7 +5,7 @@ import { utf8Length } from "../wire/bytes.ts";
 import { issueBatches, verifyBatches } from "../wire/batches.ts";
 import { type LinkTimes, PROXY_LINK_TIMES, TEXT_LIMIT, type VerifyStatus } from "../wire/constants.ts";
 import type { DigestAnswer } from "../wire/frame.ts";
-import type { IssueResult, ProxyLink, ProxyLinkEvent } from "../wire/proxy_link.ts";
+import { type IssueResult, type ProxyLink, type ProxyLinkEvent, serialAfter } from "../wire/proxy_link.ts";
 import { now, systemRandom } from "./clock_io.ts";
 import { type DbclientConnectionOptions, DbclientUnavailable } from "./dbclient_link_types.ts";
 import { DbclientPeer, type DbclientRequest } from "./dbclient_peer_io.ts";
@@ -89,7 +89,7 @@ export class DbclientConnection {
     return this.#peers.reduce((sum, { waiting }) => sum + waiting, this.#held.size);
   }
 
-  /** The last revocation serial seen. */
+  /** The revocation serial up to which everything is known. */
   get serial(): number {
     return this.#serial;
   }
@@ -245,7 +245,7 @@ export class DbclientConnection {
   #take(event: Extract<ProxyLinkEvent, { event: "ready" | "revoked" }>): void {
     if (event.event === "ready") this.#chain = { n: event.n, ttl: event.ttl };
     // Several DBclients read one table of revocations, one of them sooner than the other.
-    this.#serial = Math.max(this.#serial, event.serial);
+    this.#serial = serialAfter(this.#serial, event);
     const users = event.event === "ready" ? event.revoked : event.users;
     if (users === "all" || users.length > 0) {
       guarded(() => this.#options.onRevoked?.(event.serial, users));

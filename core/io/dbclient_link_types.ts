@@ -37,7 +37,10 @@ export interface DbclientConnectionOptions {
   readonly silence?: number;
   /** Shortest and longest pause between attempts to connect, milliseconds, default 50 and 2000. */
   readonly backoff?: { readonly min: number; readonly max: number };
-  /** Users whose credentials are void from now on; "all" after a gap too long to list. */
+  /**
+   * Users whose credentials are void if their serial is below this one; an empty realm stands for every realm. "all":
+   * more than can be told, everything has to go.
+   */
   onRevoked?(serial: number, users: readonly Identity[] | "all"): void;
   /** Each change between connected (to any) and not, with the reason; once per change, not per attempt. */
   onState?(connected: boolean, text: string): void;
