@@ -1,9 +1,21 @@
 /** DBclient: issues temporary credentials to proxies from a subscriber database. Entry of `deno task dbclient`. */
-import { firstLine, formatHelp, type HashBackend, loadHashBackend, parseFlags, UsageError } from "../mod.ts";
+import {
+  firstLine,
+  formatHelp,
+  type HashBackend,
+  loadHashBackend,
+  type Log,
+  openLog,
+  parseFlags,
+  UsageError,
+} from "../mod.ts";
 import { CsvRowError } from "./csv_io.ts";
+import { metricsAddress } from "./metrics_options.ts";
+import { serveMetrics } from "./metrics_io.ts";
 import { chooseServer, SERVER_FLAGS, type ServerChoice } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
+import { databaseCheck, processReadiness } from "./readiness_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
 import { DbclientServer } from "./server_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
@@ -21,9 +33,8 @@ the mysql client, and --listen is the address to listen on. SIGUSR2 prints the c
 /** How often `--stats_file` is written, milliseconds. */
 const STATS_INTERVAL = 1000;
 
-function say(line: string): void {
-  console.error(`dbclient: ${line}`);
-}
+/** The log, as soon as its flags are read; before that, and for the commands, plain lines. */
+let say: Log = (line) => console.error(`dbclient: ${line}`);
 
 type Values = ReturnType<typeof parseFlags<typeof SERVER_FLAGS>>["values"];
 
@@ -65,6 +76,14 @@ async function serve(
       maxConnections: values.max_connections,
       log: say,
     });
+    const database = databaseCheck(store);
+    await using _metrics = await serveMetrics(metricsAddress(values.metrics), {
+      counters: () => server.counters,
+      ready: () =>
+        processReadiness({ listening: server.listening, connected: server.counters.connected }, database),
+      hash: hashes.name,
+      log: say,
+    });
     await run(server, values.stats_file, () => {
       const address = listen.includes(":") ? `[${listen}]` : listen;
       const parts = [
@@ -74,7 +93,8 @@ async function serve(
         hashes.name,
         ...(key === undefined ? [] : ["with a key"]),
       ];
-      say(parts.join(", "));
+      const fields = { address: listen, port: server.port, database: store.name, subscribers, n: values.n };
+      say(parts.join(", "), { event: "ready", fields: { ...fields, hash: hashes.name } });
     });
   } finally {
     await store.close();
@@ -90,7 +110,9 @@ async function run(server: DbclientServer, statsFile: string | undefined, ready:
       writeStats(statsFile, server.counters);
       complained = false;
     } catch (error) {
-      if (!complained) say(`cannot write ${statsFile}: ${firstLine(error)}`);
+      if (!complained) {
+        say(`cannot write ${statsFile}: ${firstLine(error)}`, { level: "err", event: "stats_file" });
+      }
       complained = true;
     }
   };
@@ -100,7 +122,10 @@ async function run(server: DbclientServer, statsFile: string | undefined, ready:
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, resolve);
   });
   // Not SIGUSR1: Deno opens its debugger on that one.
-  Deno.addSignalListener("SIGUSR2", () => say(`counters ${JSON.stringify(server.counters)}`));
+  Deno.addSignalListener(
+    "SIGUSR2",
+    () => say(`counters ${JSON.stringify(server.counters)}`, { event: "counters" }),
+  );
   ready();
   await ended;
   clearInterval(timer);
@@ -110,6 +135,7 @@ async function run(server: DbclientServer, statsFile: string | undefined, ready:
   say(
     `ended: ${credentialsIssued} credentials for ${usersAsked} users asked (${decoys} decoys), ` +
       `${verifyAnswers} Digest answers, ${queries} queries`,
+    { event: "ended", fields: { credentialsIssued, usersAsked, decoys, verifyAnswers, queries } },
   );
 }
 
@@ -128,10 +154,18 @@ async function main(args: readonly string[]): Promise<number> {
       );
     }
     const choice = chooseServer(values, given);
+    metricsAddress(values.metrics);
+    const { log, flush } = openLog({
+      program: "dbclient",
+      format: values.log_format,
+      level: values.log_level,
+    });
+    say = log;
+    globalThis.addEventListener("unload", flush);
     const password = databasePassword(choice.database, values, given, say);
     const key = linkKey(values.key_file);
     const { backend, warning } = await loadHashBackend(values.hash);
-    if (warning !== undefined) say(warning);
+    if (warning !== undefined) say(warning, { level: "warn", event: "hash_backend" });
     try {
       await serve(values, choice, backend, password, key);
     } catch (error) {
@@ -140,7 +174,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
     return 0;
   } catch (error) {
-    say(firstLine(error));
+    say(firstLine(error), { level: "crit", event: "failed" });
     if (error instanceof UsageError) return 2;
     if (!(error instanceof StoreError || error instanceof CsvRowError)) console.error(error);
     return 1;

@@ -8,6 +8,7 @@ import {
   isLoopback,
   UsageError,
 } from "../mod.ts";
+import { OBSERVATION_FLAGS } from "./metrics_options.ts";
 
 /** Flags of the server. The names of one letter are those of the original DBclient. */
 export const SERVER_FLAGS = {
@@ -98,6 +99,7 @@ export const SERVER_FLAGS = {
     value: "FILE",
     help: "write counters there as JSON, each second and at the end",
   },
+  ...OBSERVATION_FLAGS,
 } as const satisfies FlagTable;
 
 /** Flags of `users`. */

@@ -7,11 +7,13 @@ import {
   type HashBackend,
   type Identity,
   inNextTurn,
+  type Log,
   now,
+  observe,
   systemRandom,
   type VerifyStatus,
 } from "../mod.ts";
-import { type Counters, newCounters } from "./counters.ts";
+import { type Counters, countRefusal, newCounters } from "./counters.ts";
 import { DigestChecker, digestColumn } from "./digest_check.ts";
 import { columnOf, Issuer } from "./issuer.ts";
 import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
@@ -38,8 +40,7 @@ export interface DbclientServerOptions {
   readonly maxConnections?: number;
   /** Puts the rest of the work off, as {@linkcode TimeSlices} says; for tests. */
   defer?(run: () => void): void;
-  /** Where log lines go. */
-  log(line: string): void;
+  readonly log: Log;
 }
 
 type Rows = readonly (Subscriber | undefined)[];
@@ -87,6 +88,11 @@ export class DbclientServer {
     }, TICK);
   }
 
+  /** Whether it accepts connections. */
+  get listening(): boolean {
+    return !this.#closing;
+  }
+
   /** Ends every connection with an ERROR frame that says so. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -105,7 +111,10 @@ export class DbclientServer {
       } catch (error) {
         if (this.#closing) return;
         // Such as too many open files: the next one may succeed when others have gone.
-        this.#options.log(`cannot accept a connection: ${firstLine(error)}`);
+        this.#options.log(`cannot accept a connection: ${firstLine(error)}`, {
+          level: "err",
+          event: "accept_failed",
+        });
         await new Promise((resolve) => setTimeout(resolve, TICK));
         continue;
       }
@@ -134,7 +143,10 @@ export class DbclientServer {
       this.#connections.delete(connection);
       this.counters.connected = this.#connections.size;
     });
-    if (this.#connections.size > maxConnections) connection.close("busy", "too many connections");
+    if (this.#connections.size > maxConnections) {
+      countRefusal(this.counters, "busy");
+      connection.close("busy", "too many connections");
+    }
   }
 
   #handle(from: ProxyConnection, events: DbclientLinkEvent[]): void {
@@ -151,7 +163,12 @@ export class DbclientServer {
           const orderly = event.by === "us" || event.code === "internal" || event.code === "shutting_down";
           if (orderly) break;
           this.counters.protocolErrors++;
-          this.#options.log(`proxy ${from.link.proxy || "?"} at ${from.peer}: ${event.code}: ${event.text}`);
+          countRefusal(this.counters, event.code);
+          this.#options.log(`proxy ${from.link.proxy || "?"} at ${from.peer}: ${event.code}: ${event.text}`, {
+            level: "warn",
+            event: "link_refused",
+            fields: { proxy: from.link.proxy, peer: from.peer, reason: event.code, detail: event.text },
+          });
           break;
         }
       }
@@ -161,7 +178,12 @@ export class DbclientServer {
   /** A fault of our own: it costs one request, not the service. */
   #failed(from: ProxyConnection, id: number, error: unknown): void {
     if (from.link.closed) return;
-    this.#options.log(`request ${id} of proxy ${from.link.proxy}: ${error}`);
+    countRefusal(this.counters, "internal");
+    this.#options.log(`request ${id} of proxy ${from.link.proxy}: ${error}`, {
+      level: "crit",
+      event: "internal_fault",
+      fields: { proxy: from.link.proxy, peer: from.peer },
+    });
     from.link.refuse(id, "internal", "a fault in DBclient");
     from.flush();
   }
@@ -172,7 +194,9 @@ export class DbclientServer {
   ): Promise<void> {
     const { counters } = this;
     counters.issueFrames++;
+    observe(counters.batchUsers, users.length);
     if (this.#options.algorithms?.includes(algorithm) === false) {
+      countRefusal(counters, "bad_value");
       from.link.refuse(id, "bad_value", `algorithm ${algorithm} is not issued here`);
       return from.flush();
     }
@@ -181,12 +205,15 @@ export class DbclientServer {
     const rows = await asked;
     if (from.link.closed) return;
     if (rows === undefined) {
+      countRefusal(counters, "unavailable", users.length);
       from.link.issued(id, algorithm, users.map(() => ({ status: "error", code: "unavailable" })));
     } else {
       const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
       counters.credentialsIssued += batch.credentials;
       counters.decoys += batch.decoys;
       counters.withoutHash += batch.withoutHash;
+      const refused = users.length - batch.credentials;
+      if (refused > 0) countRefusal(counters, "invalid_name", refused);
       from.link.issued(id, algorithm, batch.results);
     }
     from.flush();
@@ -243,18 +270,24 @@ export class DbclientServer {
   async #lookup(users: readonly Identity[], column: HashColumn): Promise<Rows | undefined> {
     const { store, log } = this.#options;
     this.counters.queries++;
+    const start = now();
     try {
       const rows = await store.lookup(users, column);
-      if (this.#databaseDown) log(`${store.name} answers again`);
+      if (this.#databaseDown) log(`${store.name} answers again`, { event: "database_up" });
       this.#databaseDown = false;
       return rows;
     } catch (error) {
       this.counters.databaseErrors++;
       if (!this.#databaseDown) {
-        log(error instanceof StoreError ? error.message : `${store.name}: ${error}`);
+        log(error instanceof StoreError ? error.message : `${store.name}: ${error}`, {
+          level: "err",
+          event: "database_down",
+        });
       }
       this.#databaseDown = true;
       return undefined;
+    } finally {
+      observe(this.counters.querySeconds, (now() - start) / 1000);
     }
   }
 }

@@ -6,6 +6,8 @@ export * from "./datagram_io.ts";
 export * from "./dbclient_link_io.ts";
 export * from "./dbclient_link_types.ts";
 export * from "./hmac_io.ts";
+export * from "./log_io.ts";
+export * from "./metrics_server_io.ts";
 export * from "./shared_clock_io.ts";
 export * from "./shared_socket_io.ts";
 export * from "./stream_writer_io.ts";
