@@ -78,10 +78,10 @@ export function byPosition(
   users: readonly Identity[],
   rows: readonly Subscriber[],
 ): (Subscriber | undefined)[] {
-  if (users.length === 1 && rows.length === 1) {
-    const [user, row] = [users[0], rows[0]];
-    return [user.username === row.username && user.realm === row.realm ? row : undefined];
-  }
+  // The usual case: SQLite gives the rows in the order asked, and all users exist.
+  const inOrder = rows.length === users.length &&
+    rows.every(({ username, realm }, i) => username === users[i].username && realm === users[i].realm);
+  if (inOrder) return [...rows];
   const found = new Map<string, Subscriber>();
   for (const row of rows) found.set(key(row), row);
   return users.map((user) => found.get(key(user)));
