@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { observe } from "../mod.ts";
-import { type Counters, countRefusal, mergeCounters, newCounters } from "./counters.ts";
+import { BATCH_BOUNDS, type Counters, newCounters, QUERY_BOUNDS } from "./counters.ts";
+import { endedCounters, sumCounters } from "./counters_sum.ts";
 
 /** Counters in which every number differs from zero and from the next. */
 function filled(start: number): Counters {
@@ -9,31 +10,31 @@ function filled(start: number): Counters {
   for (const [name, value] of Object.entries(counters)) {
     if (typeof value === "number") (counters as unknown as Record<string, number>)[name] = next++;
   }
-  countRefusal(counters, "timeout", start);
-  observe(counters.querySeconds, 0.0003);
-  observe(counters.batchUsers, start);
+  counters.refused.timeout = start;
+  observe(counters.querySeconds, QUERY_BOUNDS, 0.0003);
+  observe(counters.batchUsers, BATCH_BOUNDS, start);
   return counters;
 }
 
-Deno.test("counters of processes add up, refusals and histograms too; of revocation serials the last one counts", () => {
+Deno.test("counters of processes add up, refusals and observations too; of revocation serials the last one counts", () => {
   const [a, b] = [filled(100), filled(1000)];
-  countRefusal(b, "busy");
+  b.refused.connections = 1;
   // As they come from another process.
-  const merged = mergeCounters([a, JSON.parse(JSON.stringify(b))]);
+  const sum = sumCounters([a, JSON.parse(JSON.stringify(b))]);
   for (const [name, value] of Object.entries(a)) {
     if (typeof value !== "number" || name === "revocationSerial") continue;
     const key = name as "issueFrames";
-    assertEquals(merged[key], a[key] + b[key], name);
+    assertEquals(sum[key], a[key] + b[key], name);
   }
-  assertEquals(merged.revocationSerial, b.revocationSerial);
-  assertEquals(merged.refusals, { timeout: 1100, busy: 1 });
-  assertEquals(merged.querySeconds.counts.slice(0, 3), [0, 2, 0]);
-  assertEquals([merged.batchUsers.counts[6], merged.batchUsers.counts[9], merged.batchUsers.sum], [
-    1,
-    1,
-    1100,
-  ]);
-  assertEquals(mergeCounters([]), newCounters());
-  // What was merged is not changed.
-  assertEquals([a, b.refusals.busy], [filled(100), 1]);
+  assertEquals(sum.revocationSerial, b.revocationSerial);
+  assertEquals(sum.refused, { ...newCounters().refused, timeout: 1100, connections: 1 });
+  assertEquals(sum.querySeconds.counts.slice(0, 3), [0, 2, 0]);
+  assertEquals([sum.batchUsers.counts[6], sum.batchUsers.counts[9], sum.batchUsers.sum], [1, 1, 1100]);
+  assertEquals(sumCounters([]), newCounters());
+  // What was added up is not changed.
+  assertEquals(a, filled(100));
+});
+
+Deno.test("of a process that has ended nothing is left of the present", () => {
+  assertEquals(endedCounters(filled(5)), { ...filled(5), connected: 0 });
 });

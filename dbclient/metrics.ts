@@ -1,6 +1,6 @@
 /** DBclient's counters as metrics, by Prometheus's conventions of names (docs/MONITORING.md shows the table). */
 import { formatExposition, type Labels, type MetricFamily, type Sample } from "../mod.ts";
-import type { Counters } from "./counters.ts";
+import { BATCH_BOUNDS, type Counters, QUERY_BOUNDS } from "./counters.ts";
 
 /** What the system says about a process. */
 export interface ProcessFigures {
@@ -29,7 +29,7 @@ export interface WorkerSnapshot {
 
 /** All that a scrape shows. Plain data. */
 export interface MetricsSnapshot {
-  /** Of all processes together; with workers, `mergeCounters` of those that live and of those that ended. */
+  /** Of all processes together; with workers, `sumCounters` of those that live and of those that ended. */
   readonly counters: Counters;
   /** The process that answers. */
   readonly usage: ProcessFigures;
@@ -125,7 +125,8 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
     type: "histogram",
     name: "dbclient_issue_batch_users",
     help: "Users of an ISSUE frame.",
-    histogram: counters.batchUsers,
+    bounds: BATCH_BOUNDS,
+    observations: counters.batchUsers,
   }),
   single(
     "counter",
@@ -143,7 +144,8 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
     type: "histogram",
     name: "dbclient_query_duration_seconds",
     help: "Time from a question to the subscriber database to its answer or failure.",
-    histogram: counters.querySeconds,
+    bounds: QUERY_BOUNDS,
+    observations: counters.querySeconds,
   }),
   single(
     "gauge",
@@ -167,7 +169,7 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
     "counter",
     "dbclient_refusals_total",
     "Connections, requests and users of requests that were refused, by reason.",
-    ({ counters }) => Object.entries(counters.refusals).map(([reason, count]) => sample(count, { reason })),
+    ({ counters }) => Object.entries(counters.refused).map(([reason, count]) => sample(count, { reason })),
   ),
   single(
     "gauge",

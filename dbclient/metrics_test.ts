@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import parse from "parse-prometheus-text-format";
 import { EXPOSITION_TYPE, type MetricFamily, observe } from "../mod.ts";
-import { type Counters, countRefusal, mergeCounters, newCounters, REFUSAL_REASONS } from "./counters.ts";
+import { BATCH_BOUNDS, type Counters, newCounters, QUERY_BOUNDS, REFUSALS } from "./counters.ts";
+import { sumCounters } from "./counters_sum.ts";
 import { dbclientMetrics, metricFamilies, type MetricsSnapshot } from "./metrics.ts";
 import { serveMetrics } from "./metrics_io.ts";
 import { metricsAddress } from "./metrics_options.ts";
@@ -22,9 +23,9 @@ function counted(): Counters {
     connected: 3,
   });
   Object.assign(counters, { verifyAnswers: 9, verifyOk: 4, queries: 12, revocationSerial: 2 ** 40 });
-  for (const reason of REFUSAL_REASONS) countRefusal(counters, reason);
-  for (const seconds of [0.0001, 0.003, 0.003, 9]) observe(counters.querySeconds, seconds);
-  for (const users of [1, 100, 1000]) observe(counters.batchUsers, users);
+  for (const [i, reason] of REFUSALS.entries()) counters.refused[reason] = i;
+  for (const seconds of [0.0001, 0.003, 0.003, 9]) observe(counters.querySeconds, QUERY_BOUNDS, seconds);
+  for (const users of [1, 100, 1000]) observe(counters.batchUsers, BATCH_BOUNDS, users);
   return counters;
 }
 
@@ -33,7 +34,7 @@ function snapshot(): MetricsSnapshot {
   const usage = { cpuSeconds: 12.25, residentBytes: 81_000_000, startTime: 1_764_075_600.5 };
   const workers = [0, 1].map((number) => ({ number, counters: counted(), usage }));
   return {
-    counters: mergeCounters(workers.map(({ counters }) => counters)),
+    counters: sumCounters(workers.map(({ counters }) => counters)),
     usage,
     build: { version: "0.1.0", deno: "2.9.6", hash: "lanes" },
     workers,
@@ -69,7 +70,7 @@ Deno.test("an independent parser finds every family, sample, label and bucket wi
       );
       continue;
     }
-    const { bounds, counts, sum } = family.histogram;
+    const { bounds, observations: { counts, sum } } = family;
     // The parser gives an object, whose keys that look like array indices come first.
     assertEquals(Object.keys(metrics[0].buckets!).toSorted(), [...bounds.map(String), "+Inf"].toSorted());
     const total = counts.reduce((all, count) => all + count, 0);
@@ -152,7 +153,7 @@ Deno.test("docs/MONITORING.md has the table of all metrics and all reasons; the 
   const families = metricFamilies(snapshot());
   const found = /<!-- metrics -->\n+([\s\S]*?)\n+<!-- end -->/.exec(document);
   assertEquals(bare(found?.[1] ?? ""), bare(table(families)));
-  for (const reason of REFUSAL_REASONS) assert(document.includes(`\`${reason}\``), reason);
+  for (const reason of REFUSALS) assert(document.includes(`\`${reason}\``), reason);
   const rules = read("examples/prometheus/dbclient_alerts.yml");
   const names = new Set(
     families.flatMap(({ name, type }) => type === "histogram" ? [`${name}_bucket`] : [name]),

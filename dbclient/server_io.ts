@@ -13,7 +13,14 @@ import {
   systemRandom,
   type VerifyStatus,
 } from "../mod.ts";
-import { type Counters, countRefusal, newCounters } from "./counters.ts";
+import {
+  BATCH_BOUNDS,
+  type Counters,
+  newCounters,
+  QUERY_BOUNDS,
+  type RefusalReason,
+  REFUSALS,
+} from "./counters.ts";
 import { DigestChecker, digestColumn } from "./digest_check.ts";
 import { columnOf, Issuer } from "./issuer.ts";
 import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
@@ -144,7 +151,7 @@ export class DbclientServer {
       this.counters.connected = this.#connections.size;
     });
     if (this.#connections.size > maxConnections) {
-      countRefusal(this.counters, "busy");
+      this.#refuse("connections");
       connection.close("busy", "too many connections");
     }
   }
@@ -163,7 +170,8 @@ export class DbclientServer {
           const orderly = event.by === "us" || event.code === "internal" || event.code === "shutting_down";
           if (orderly) break;
           this.counters.protocolErrors++;
-          countRefusal(this.counters, event.code);
+          const reason = REFUSALS.find((reason) => reason === event.code);
+          if (reason !== undefined) this.#refuse(reason);
           this.#options.log(`proxy ${from.link.proxy || "?"} at ${from.peer}: ${event.code}: ${event.text}`, {
             level: "warn",
             event: "link_refused",
@@ -175,10 +183,14 @@ export class DbclientServer {
     }
   }
 
+  #refuse(reason: RefusalReason, count = 1): void {
+    this.counters.refused[reason] += count;
+  }
+
   /** A fault of our own: it costs one request, not the service. */
   #failed(from: ProxyConnection, id: number, error: unknown): void {
     if (from.link.closed) return;
-    countRefusal(this.counters, "internal");
+    this.#refuse("internal");
     this.#options.log(`request ${id} of proxy ${from.link.proxy}: ${error}`, {
       level: "crit",
       event: "internal_fault",
@@ -194,9 +206,9 @@ export class DbclientServer {
   ): Promise<void> {
     const { counters } = this;
     counters.issueFrames++;
-    observe(counters.batchUsers, users.length);
+    observe(counters.batchUsers, BATCH_BOUNDS, users.length);
     if (this.#options.algorithms?.includes(algorithm) === false) {
-      countRefusal(counters, "bad_value");
+      this.#refuse("algorithm");
       from.link.refuse(id, "bad_value", `algorithm ${algorithm} is not issued here`);
       return from.flush();
     }
@@ -205,15 +217,14 @@ export class DbclientServer {
     const rows = await asked;
     if (from.link.closed) return;
     if (rows === undefined) {
-      countRefusal(counters, "unavailable", users.length);
+      this.#refuse("unavailable", users.length);
       from.link.issued(id, algorithm, users.map(() => ({ status: "error", code: "unavailable" })));
     } else {
       const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
       counters.credentialsIssued += batch.credentials;
       counters.decoys += batch.decoys;
       counters.withoutHash += batch.withoutHash;
-      const refused = users.length - batch.credentials;
-      if (refused > 0) countRefusal(counters, "invalid_name", refused);
+      this.#refuse("invalid_name", users.length - batch.credentials);
       from.link.issued(id, algorithm, batch.results);
     }
     from.flush();
@@ -287,7 +298,7 @@ export class DbclientServer {
       this.#databaseDown = true;
       return undefined;
     } finally {
-      observe(this.counters.querySeconds, (now() - start) / 1000);
+      observe(this.counters.querySeconds, QUERY_BOUNDS, (now() - start) / 1000);
     }
   }
 }

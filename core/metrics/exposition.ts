@@ -15,11 +15,12 @@ export interface Sample {
   readonly value: number;
 }
 
-/** What observations are sorted into. Plain data, so that it passes between processes and can be added up. */
-export interface Histogram {
-  /** Upper bounds (included) of the buckets, rising; above the last there is one more bucket. */
-  readonly bounds: readonly number[];
-  /** Observations of each bucket alone, `bounds.length + 1`. */
+/**
+ * Observations sorted into buckets. Plain numbers without their bounds, so that they pass between processes and can be
+ * added up like any other counter.
+ */
+export interface Observations {
+  /** Of each bucket alone; one more than there are bounds. */
   readonly counts: number[];
   /** Sum of all that was observed. */
   sum: number;
@@ -32,35 +33,24 @@ interface FamilyBase {
 /** A metric with all its samples. */
 export type MetricFamily =
   | FamilyBase & { readonly type: "counter" | "gauge"; readonly samples: readonly Sample[] }
-  | FamilyBase & { readonly type: "histogram"; readonly histogram: Histogram };
+  | FamilyBase & {
+    readonly type: "histogram";
+    /** Upper bounds (included) of the buckets, rising; above the last there is one more bucket. */
+    readonly bounds: readonly number[];
+    readonly observations: Observations;
+  };
 
-/** An empty histogram. */
-export function newHistogram(bounds: readonly number[]): Histogram {
-  return { bounds, counts: new Array(bounds.length + 1).fill(0), sum: 0 };
+/** None yet. */
+export function noObservations(bounds: readonly number[]): Observations {
+  return { counts: new Array(bounds.length + 1).fill(0), sum: 0 };
 }
 
-/** Counts one observation. */
-export function observe(histogram: Histogram, value: number): void {
-  const { bounds, counts } = histogram;
+/** Counts one observation; `bounds` are those of the histogram. */
+export function observe(observations: Observations, bounds: readonly number[], value: number): void {
   let bucket = 0;
   while (bucket < bounds.length && value > bounds[bucket]) bucket++;
-  counts[bucket]++;
-  histogram.sum += value;
-}
-
-/**
- * Adds up histograms of the same bounds.
- *
- * @throws {RangeError} for other bounds
- */
-export function addHistograms(list: readonly [Histogram, ...Histogram[]]): Histogram {
-  const total = newHistogram(list[0].bounds);
-  for (const { bounds, counts, sum } of list) {
-    if (bounds.join() !== total.bounds.join()) throw new RangeError("histograms of different bounds");
-    counts.forEach((count, i) => total.counts[i] += count);
-    total.sum += sum;
-  }
-  return total;
+  observations.counts[bucket]++;
+  observations.sum += value;
 }
 
 const escapeHelp = (text: string) => text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
@@ -84,7 +74,7 @@ function* lines(family: MetricFamily): Iterable<string> {
     for (const { labels = {}, value } of family.samples) yield sample(name, labels, value);
     return;
   }
-  const { bounds, counts, sum } = family.histogram;
+  const { bounds, observations: { counts, sum } } = family;
   let total = 0;
   for (const [i, count] of counts.entries()) {
     total += count;
