@@ -367,3 +367,24 @@ Deno.test("a log in JSON has events and fields, one object a line, and no secret
     }
     assert(!(server.ready + ended.err).includes(key));
   }));
+
+Deno.test("a flood of refusals is a few log lines, and the number of the rest", () =>
+  withDirectory(async (directory) => {
+    const server = await start(["--db", `sqlite:${directory}/a.db`, "--log_format", "json"]);
+    const flood = Array.from({ length: 200 }, async () => {
+      const stream = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await stream.write(new TextEncoder().encode("INVITE sip:bob@example.com SIP/2.0\r\n\r\n"));
+      await new Response(stream.readable).bytes();
+    });
+    await Promise.all(flood);
+    const { code, err } = await server.stop();
+    assertEquals(code, 0);
+    const refused = err.trimEnd().split("\n").map((line) => JSON.parse(line)).filter(({ event }) =>
+      event === "link_refused"
+    );
+    assert(refused.length < 200, `${refused.length} lines`);
+    const leftOut = refused.reduce((sum, { left_out = 0 }) => sum + left_out, 0);
+    const written = refused.filter(({ left_out }) => left_out === undefined);
+    assertEquals(written.length + leftOut, 200);
+    assertEquals(written.every(({ reason }) => reason === "frame_too_long"), true);
+  }));

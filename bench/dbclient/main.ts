@@ -23,7 +23,7 @@ import {
   prepareDatabases,
   startIssuer,
 } from "./run_io.ts";
-import { formatTable, resultTables } from "./table.ts";
+import { formatDocument, formatTable, machineLines, resultTables } from "./table.ts";
 
 const KEY_BYTES = 32;
 /** A DBclient that writes a profile takes its time, ms. */
@@ -91,11 +91,9 @@ async function measure(site: Site, given: DbclientBenchOptions, peers: Peers): P
 }
 
 function print(result: Result): void {
-  const { machine: { cpu, cores, memoryGb, system, versions }, left } = result;
-  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  console.log(`${result.command}\n${cpu}, ${cores} cores, ${memoryGb} GB; ${system}; ${named.join(", ")}`);
+  console.log(machineLines(result).join("\n"));
   for (const table of resultTables(result)) console.log(`\n${formatTable(table)}`);
-  for (const reason of left) console.log(`left out: ${reason}`);
+  for (const reason of result.left) console.log(`left out: ${reason}`);
 }
 
 async function main(): Promise<number> {
@@ -117,6 +115,7 @@ async function main(): Promise<number> {
     if (options.json !== undefined) {
       await Deno.writeTextFile(options.json, JSON.stringify(result, null, 2) + "\n");
     }
+    if (options.markdown !== undefined) await Deno.writeTextFile(options.markdown, formatDocument(result));
     return 0;
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));

@@ -56,6 +56,7 @@ export const DBCLIENT_BENCH_FLAGS = {
     help: "DBclient writes a V8 CPU profile there; deno task profile --read FILE shows it",
   },
   json: { type: "text", value: "FILE", help: "write all figures there" },
+  markdown: { type: "text", value: "FILE", help: "write the tables there as a document" },
 } as const satisfies FlagTable;
 
 /** First lines of `--help`. */

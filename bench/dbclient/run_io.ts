@@ -1,10 +1,9 @@
 /** The measurements. */
-import { loadHashBackend, now, seededRandom, systemRandom } from "../../mod.ts";
+import { loadHashBackend, now, parseFlags, seededRandom, systemRandom } from "../../mod.ts";
 import { PROXY_FLAGS } from "../../proxy/options.ts";
 import { Proxy } from "../../proxy/proxy.ts";
 import { readSettings } from "../../proxy/settings.ts";
 import { readWarmup } from "../../proxy/warmup_io.ts";
-import { parseFlags } from "../../mod.ts";
 import type { Peers } from "../calls/peers/installed_io.ts";
 import { startMariadb } from "../calls/peers/mariadb_io.ts";
 import type { Program } from "../processes_io.ts";
@@ -112,13 +111,13 @@ async function cpuSeconds(program: Program): Promise<number> {
 export async function measureRate(
   { program, target }: Issuer,
   database: BenchDatabase,
-  { prefetchers, batch, rounds, seconds }: DbclientBenchOptions,
+  { prefetchers, batch, rounds, seconds, credentials }: DbclientBenchOptions,
 ): Promise<RateFigure> {
   const proxies = await connectProxies(target, prefetchers);
   const load = new Prefetchers(target, proxies, batch);
   const perCpuSecond: number[] = [];
   const perSecond: number[] = [];
-  if (await load.until(FIRST_CREDENTIALS)) {
+  if (await load.until(Math.min(FIRST_CREDENTIALS, credentials))) {
     for (let round = 0; round < rounds; round++) {
       const before = { received: load.received, cpu: await cpuSeconds(program), at: now() };
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));

@@ -8,11 +8,20 @@ const GOAL_BATCH = 100;
 /** One credential at a time, ms; and how much more with other proxies connected. */
 const LATENCY_GOAL = 2;
 const CROWD_GOAL = 1.5;
+/** One in so many samples of memory is shown, and the last. */
+const SAMPLES_SHOWN = 4;
 /** Bytes per credential that count as none: 1 MB in 10 million. */
 const SLOPE_GOAL = 0.1;
 /** Seconds for 200,000 users. */
 const WRITE_GOAL = 3;
 const LOAD_GOAL = 0.5;
+
+const INTRODUCTION =
+  `Written by \`deno task bench:dbclient --markdown FILE\`; do not edit. DBclient runs as a process of its own and is asked over TCP
+on loopback for credentials of 10 links, SHA-1. CPU is user and system time of that process from /proc; what the database and the
+load generator use does not count, but they share the machine. Rounds are given as median (least–greatest).`;
+/** Programs that have a part in the figures. */
+const VERSIONS_SHOWN = ["Deno", "V8", "Proxychain", "mariadbd"];
 
 const spread = (values: readonly number[], places = 0) =>
   formatSpread({
@@ -75,7 +84,9 @@ export function resultTables({ rates, latencies, memory, warmup }: Pick<
     const heads = ["credentials, millions", "RSS MB"];
     tables.push([
       heads,
-      ...samples.map(({ credentials, rss }) => [(credentials / 1e6).toFixed(1), megabytes(rss)]),
+      ...samples.filter((_, i) => (i + 1) % SAMPLES_SHOWN === 0 || i === samples.length - 1).map((
+        { credentials, rss },
+      ) => [(credentials / 1e6).toFixed(1), megabytes(rss)]),
     ]);
   }
   if (warmup !== undefined) {
@@ -99,6 +110,31 @@ export function resultTables({ rates, latencies, memory, warmup }: Pick<
     );
   }
   return tables;
+}
+
+/** What ran where, in one line each. */
+export function machineLines(
+  { command, date, machine: { cpu, cores, memoryGb, system, versions } }: Result,
+): string[] {
+  const named = Object.entries(versions).filter(([name]) => VERSIONS_SHOWN.includes(name));
+  return [
+    command,
+    `${date}; ${cpu}, ${cores} cores, ${memoryGb} GB; ${system}; ` +
+    named.map(([name, version]) => `${name} ${version}`).join(", "),
+  ];
+}
+
+/** The result as a document. */
+export function formatDocument(result: Result): string {
+  const [command, machine] = machineLines(result);
+  return [
+    "# What DBclient can do",
+    INTRODUCTION,
+    `    ${command}`,
+    machine + ".",
+    ...resultTables(result).map(formatTable),
+    ...result.left.map((reason) => `Left out: ${reason}.`),
+  ].join("\n\n") + "\n";
 }
 
 /** A table for the terminal and for Markdown alike. */
