@@ -174,9 +174,12 @@ export async function measureMemory(
 
 /** Warm-up files: written by the program, loaded as the proxy does at its start. */
 export async function measureWarmup(
-  site: Site,
+  whole: Site,
   { warmup_users: count, rounds }: DbclientBenchOptions,
 ): Promise<WarmupFigure> {
+  // Users of its own: the other measurements may have as many.
+  const site = { ...whole, directory: `${whole.directory}/warmup` };
+  await Deno.mkdir(site.directory);
   const files = await importUsers(site, count);
   const { backend } = await loadHashBackend();
   const write: number[] = [];
