@@ -33,8 +33,8 @@ export interface MemorySample {
 /** Memory over a long run. */
 export interface MemoryFigure {
   readonly samples: readonly MemorySample[];
-  /** Of the straight line through the samples of the second half, bytes per credential. */
-  readonly slope: number;
+  /** The least memory in each quarter of the run, bytes: what garbage collections leave. */
+  readonly floors: readonly number[];
 }
 
 /** Warm-up files, seconds of the clock. */
@@ -59,6 +59,8 @@ export interface Result {
   readonly left: readonly string[];
 }
 
+const QUARTERS = 4;
+
 /** The value below which a part of them lies, 0 … 1, by nearest rank. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = Float64Array.from(values).sort();
@@ -68,31 +70,11 @@ export function quantile(values: readonly number[], part: number): number {
 /** The middle one. */
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
-/**
- * The slope of the straight line that is nearest to points (least squares).
- *
- * @example
- * ```ts
- * import { slopeOf } from "./figures.ts";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(slopeOf([[0, 1], [1, 3], [2, 5]]), 2);
- * ```
- */
-export function slopeOf(points: readonly (readonly [x: number, y: number])[]): number {
-  const mean = (at: 0 | 1) => points.reduce((sum, point) => sum + point[at], 0) / points.length;
-  const [x, y] = [mean(0), mean(1)];
-  let above = 0;
-  let below = 0;
-  for (const point of points) {
-    above += (point[0] - x) * (point[1] - y);
-    below += (point[0] - x) ** 2;
-  }
-  return above / below;
-}
-
-/** Memory of the second half: the first is the heap's way to its size. */
+/** Looks for what garbage collections leave: between them memory goes up and down by far more than a slow leak. */
 export function memoryFigure(samples: readonly MemorySample[]): MemoryFigure {
-  const half = samples.slice(Math.floor(samples.length / 2));
-  return { samples, slope: slopeOf(half.map(({ credentials, rss }) => [credentials, rss])) };
+  const size = samples.length / QUARTERS;
+  const floors = Array.from({ length: QUARTERS }, (_, i) => {
+    return Math.min(...samples.slice(Math.floor(i * size), Math.ceil((i + 1) * size)).map(({ rss }) => rss));
+  });
+  return { samples, floors };
 }

@@ -13,10 +13,9 @@ Deno.test("quantiles by nearest rank", () => {
   assertEquals([median([3, 1, 2]), median([7])], [2, 7]);
 });
 
-Deno.test("the slope is that of the second half", () => {
-  const rss = [100, 900, 1000, 1000, 1001, 1000];
-  const { slope } = memoryFigure(rss.map((value, i) => ({ credentials: i * 10, rss: value })));
-  assertEquals(slope, 0);
+Deno.test("the floors are those of the quarters", () => {
+  const rss = [5, 9, 7, 10, 8, 12, 9, 30];
+  assertEquals(memoryFigure(rss.map((value, i) => ({ credentials: i, rss: value }))).floors, [5, 7, 8, 9]);
 });
 
 Deno.test("a table says whether the figure is reached", () => {
