@@ -77,7 +77,7 @@ Deno.test("wrong flags: one line, exit code 2; --help names every flag, exit cod
   const cases: [string[], string][] = [
     [["-n", "0"], "from 1 to 65535"],
     [["--chain_lenght", "3"], "unknown flag"],
-    [["-h", "0.0.0.0"], "no TLS yet"],
+    [["-h", "0.0.0.0"], "needs TLS (--tls_certificate FILE, --tls_private_key FILE) and a key"],
     [["frobnicate"], "is not known"],
     [["users"], "it takes one of add, import, list, remove"],
     [["users", "add", "alice"], "USER@REALM"],
@@ -115,7 +115,7 @@ Deno.test("users: add, import, list and remove, while the server runs on the sam
   withDirectory(async (directory) => {
     const db = `sqlite:${directory}/a.db`;
     const statsFile = `${directory}/stats.json`;
-    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile]);
+    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile, "--workers", "1"]);
     assertMatch(
       server.ready,
       /^\S+Z NOTICE ready dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, lanes$/,
@@ -291,7 +291,7 @@ Deno.test("a key from the environment is required of proxies; SIGINT ends cleanl
       ["--db", `sqlite:${directory}/a.db`, "--issuer_secret_file", secretFile, "--hash", "noble"],
       { PROXYCHAIN_KEY: "00112233445566778899aabbccddeeff" },
     );
-    assertMatch(server.ready, /noble, with a key$/);
+    assertMatch(server.ready, /noble, (\d+ workers, )?with a key$/);
     assertEquals((await Deno.stat(secretFile)).mode! & 0o777, 0o600);
     const addresses = [{ host: "127.0.0.1", port: server.port }];
     const key = Uint8Array.from(
@@ -318,7 +318,10 @@ Deno.test("a log in JSON has events and fields, one object a line, and no secret
   withDirectory(async (directory) => {
     const key = "00112233445566778899aabbccddeeff";
     const server = await start(
-      ["--db", `sqlite:${directory}/a.db`, "--log_format", "json", "--metrics", "127.0.0.1:0"],
+      [
+        ...["--db", `sqlite:${directory}/a.db`, "--log_format", "json", "--metrics", "127.0.0.1:0"],
+        ...["--workers", "1"],
+      ],
       { PROXYCHAIN_KEY: key },
     );
     const started = server.ready.split("\n").map((line) => JSON.parse(line));
@@ -363,7 +366,11 @@ Deno.test("a log in JSON has events and fields, one object a line, and no secret
     const lines = ended.err.trimEnd().split("\n").map((line) => JSON.parse(line));
     assertEquals(lines.at(-1).event, "ended");
     for (const line of lines.slice(0, -1)) {
-      assertEquals([line.event, line.level, line.proxy], ["link_refused", "warn", name]);
+      assertEquals(
+        [line.event, line.level, line.proxy],
+        ["link_refused", "warn", name],
+        JSON.stringify(line),
+      );
     }
     assert(!(server.ready + ended.err).includes(key));
   }));

@@ -5,10 +5,10 @@ import {
   type FlagTable,
   type FlagValues,
   HASH_CHOICES,
-  isLoopback,
   UsageError,
 } from "../mod.ts";
 import { OBSERVATION_FLAGS } from "./metrics_options.ts";
+import { LINK_FLAGS } from "./link_options.ts";
 
 /** Flags of the server. The names of one letter are those of the original DBclient. */
 export const SERVER_FLAGS = {
@@ -81,26 +81,23 @@ export const SERVER_FLAGS = {
     env: "PROXYCHAIN_HASH",
     help: "hash backend",
   },
-  key_file: {
-    type: "text",
-    value: "FILE",
-    help: "pre-shared key of proxies and DBclient: 16 bytes or more, or 32 hexadecimal digits or more; " +
-      "or in environment PROXYCHAIN_KEY",
-  },
   issuer_secret_file: {
     type: "text",
     value: "FILE",
     help:
       "secret for decoys, made on first use; default: inside the SQLite file, else dbclient_issuer_secret",
   },
-  max_connections: { type: "integer", default: 1024, min: 1, max: 100000, help: "proxies connected at once" },
   stats_file: {
     type: "text",
     value: "FILE",
     help: "write counters there as JSON, each second and at the end",
   },
   ...OBSERVATION_FLAGS,
+  ...LINK_FLAGS,
 } as const satisfies FlagTable;
+
+/** The values of {@linkcode SERVER_FLAGS}. */
+export type ServerValues = FlagValues<typeof SERVER_FLAGS>;
 
 /** Flags of `users`. */
 export const USERS_FLAGS = {
@@ -185,7 +182,7 @@ export interface ServerChoice {
 /**
  * Reads the flags that depend on each other.
  *
- * @throws {UsageError} for a contradiction, and for an address off loopback: that needs TLS, which is not there yet
+ * @throws {UsageError} for a contradiction
  */
 export function chooseServer(
   values: FlagValues<typeof SERVER_FLAGS>,
@@ -206,12 +203,6 @@ export function chooseServer(
     throw new UsageError("-h: it takes one address to listen on");
   }
   const listen = values.listen ?? (mysql ? undefined : values.h?.[0]) ?? "127.0.0.1";
-  if (!isLoopback(listen)) {
-    throw new UsageError(
-      `${listen} is not a loopback address: that needs TLS and a key, and this version has no TLS yet; ` +
-        "it takes 127.0.0.1, ::1 or localhost (reach it from elsewhere through a tunnel)",
-    );
-  }
   const hosts = (values.db_host ?? values.h ?? ["127.0.0.1"]).map((text) =>
     hostPort(values.db_host === undefined ? "-h" : "--db_host", text, values.db_port)
   );

@@ -1,17 +1,21 @@
 /** DBclient's server: many proxies over TCP, each a link (docs/PROTOCOL.md §9). */
 import {
+  type ChainAlgorithm,
   DbclientLink,
   type DbclientLinkEvent,
   type DigestAnswer,
+  equalBytes,
   firstLine,
   type HashBackend,
   type Identity,
   inNextTurn,
+  type LinkTimes,
   type Log,
   now,
   observe,
   systemRandom,
   type VerifyStatus,
+  type WireIssueResult,
 } from "../mod.ts";
 import {
   BATCH_BOUNDS,
@@ -23,7 +27,16 @@ import {
 } from "./counters.ts";
 import { DigestChecker, digestColumn } from "./digest_check.ts";
 import { columnOf, Issuer } from "./issuer.ts";
+import {
+  type LinkListener,
+  type LinkStream,
+  listenTcp,
+  listenTls,
+  type ServerTls,
+} from "./link_listener_io.ts";
+import { addressGroup, DEFAULT_LIMITS, type LinkLimits, UserRates } from "./limits.ts";
 import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
+import { printable, RefusalLog } from "./refusals.ts";
 import { type HashColumn, StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
 import { type Steps, TimeSlices } from "./time_slices.ts";
 
@@ -32,6 +45,10 @@ export interface DbclientServerOptions {
   readonly host: string;
   /** 0: any free port; see {@linkcode DbclientServer.port}. */
   readonly port: number;
+  /** Whether other processes may listen on the same port, and share its connections (Linux). */
+  readonly reusePort?: boolean;
+  /** Default: plain TCP. */
+  readonly tls?: ServerTls;
   readonly store: SubscriberStore;
   readonly hashes: HashBackend;
   /** Chain length. */
@@ -43,8 +60,10 @@ export interface DbclientServerOptions {
   readonly algorithms?: readonly string[];
   /** The keys of a proxy's name, newest first; undefined: not served. Default: no keys, every name. */
   keysOf?(proxy: string): readonly Uint8Array[] | undefined;
-  /** Connections at once, default 1024. */
-  readonly maxConnections?: number;
+  /** The realms that a proxy may ask for; undefined: all, the default. */
+  realmsOf?(proxy: string): ReadonlySet<string> | undefined;
+  /** Default {@linkcode DEFAULT_LIMITS}. */
+  readonly limits?: Partial<LinkLimits>;
   /** Puts the rest of the work off, as {@linkcode TimeSlices} says; for tests. */
   defer?(run: () => void): void;
   readonly log: Log;
@@ -58,26 +77,42 @@ interface Question {
 
 /** Digest answers that are looked up, or checked, in one step. */
 const STEP_ANSWERS = 32;
+/** Connections that are ending and still told why; past this they are just closed. */
+const MAX_ENDING = 256;
+const FORBIDDEN: WireIssueResult = { status: "error", code: "forbidden_realm" };
 
 /** Serves proxies until {@linkcode close}. What one of them does wrong ends its own connection alone. */
 export class DbclientServer {
   readonly counters: Counters = newCounters();
-  readonly port: number;
   readonly #options: DbclientServerOptions;
-  readonly #listener: Deno.TcpListener;
+  readonly #limits: LinkLimits;
+  readonly #times: LinkTimes;
+  readonly #listener: LinkListener;
   readonly #issuer: Issuer;
   readonly #checker: DigestChecker;
   readonly #slices: TimeSlices;
-  readonly #connections = new Set<ProxyConnection>();
-  readonly #accepting: Promise<void>;
+  readonly #rates: UserRates;
+  readonly #refusals: RefusalLog;
+  /** Links that are open, or on the way there; the address group of each. */
+  readonly #connections = new Map<ProxyConnection, string>();
+  /** Those of them that have not proven to be a proxy yet, the oldest first. */
+  readonly #strangers = new Set<ProxyConnection>();
+  readonly #perAddress = new Map<string, number>();
+  /** Connections whose link is over. */
+  readonly #ending = new Set<ProxyConnection>();
   readonly #timer: ReturnType<typeof setInterval>;
   #databaseDown = false;
   #closing = false;
 
-  /** @throws {Deno.errors.AddrInUse} and other errors of listening */
-  constructor(options: DbclientServerOptions) {
+  private constructor(options: DbclientServerOptions, listener: LinkListener) {
+    this.#listener = listener;
     this.#options = options;
     const { hashes, n, ttl, issuerSecret } = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { handshakeMs, idleMs, usersPerSecond } = this.#limits;
+    this.#times = { handshake: handshakeMs, ping: idleMs / 2, dead: idleMs };
+    this.#rates = new UserRates(usersPerSecond);
+    this.#refusals = new RefusalLog(options.log);
     this.#issuer = new Issuer({ hashes, n, ttl, secret: issuerSecret, random: systemRandom });
     this.#checker = new DigestChecker(hashes, this.#issuer);
     let slices = 0;
@@ -86,13 +121,53 @@ export class DbclientServer {
       // A timer after every slice would idle for a sixth of the time.
       defer: options.defer ?? ((run, more) => inNextTurn(run, more ? slices++ : 1, 2)),
     });
-    this.#listener = Deno.listen({ hostname: options.host, port: options.port });
-    this.port = this.#listener.addr.port;
-    this.#accepting = this.#accept();
-    this.#timer = setInterval(() => {
-      const time = now();
-      for (const connection of this.#connections) connection.tick(time);
-    }, TICK);
+    this.#timer = setInterval(() => this.#tick(), TICK);
+  }
+
+  /**
+   * Begins to serve.
+   *
+   * @throws (rejects) {Deno.errors.AddrInUse} and other errors of listening, or of the certificate
+   */
+  static async start(options: DbclientServerOptions): Promise<DbclientServer> {
+    // No connection comes before the turn in which the listener is there has ended.
+    let server: DbclientServer | undefined;
+    const listening = {
+      host: options.host,
+      port: options.port,
+      reusePort: options.reusePort ?? false,
+      onStream: (stream: LinkStream) => server!.#serve(stream),
+      onError: (error: unknown) => server!.#acceptFailed(error),
+    };
+    const { tls } = options;
+    const listener = tls === undefined ? listenTcp(listening) : await listenTls(listening, tls);
+    return server = new DbclientServer(options, listener);
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /**
+   * Takes another certificate for connections from now on; those that are open stay.
+   *
+   * @throws {Error} with one line when it cannot be used: the one of before stays
+   */
+  setTls(tls: ServerTls): void {
+    this.#listener.setTls(tls);
+  }
+
+  /** To be called when `keysOf` answers differently: ends the links of proxies whose key is not accepted any more. */
+  recheckKeys(): void {
+    for (const connection of [...this.#connections.keys()]) {
+      const { proxy, provenKey, open } = connection.link;
+      if (!open) continue;
+      const keys = this.#keysOf(proxy);
+      const accepted = provenKey === undefined
+        ? keys?.length === 0
+        : keys?.some((key) => equalBytes(key, provenKey)) === true;
+      if (!accepted) connection.close("unauthorized", "the key is not accepted any more", "unauthorized");
+    }
   }
 
   /** Whether it accepts connections. */
@@ -105,93 +180,161 @@ export class DbclientServer {
     this.#closing = true;
     this.#listener.close();
     clearInterval(this.#timer);
-    const connections = [...this.#connections];
+    this.#refusals.advance(now(), true);
+    const connections = [...this.#connections.keys()];
     for (const connection of connections) connection.close("shutting_down", "DBclient is ending");
-    await Promise.all([this.#accepting, ...connections.map((connection) => connection.done)]);
+    await Promise.all([...this.#ending].map(({ done }) => done));
   }
 
-  async #accept(): Promise<void> {
-    while (!this.#closing) {
-      let stream: Deno.TcpConn;
-      try {
-        stream = await this.#listener.accept();
-      } catch (error) {
-        if (this.#closing) return;
-        // Such as too many open files: the next one may succeed when others have gone.
-        this.#options.log(`cannot accept a connection: ${firstLine(error)}`, {
-          level: "err",
-          event: "accept_failed",
-        });
-        await new Promise((resolve) => setTimeout(resolve, TICK));
-        continue;
-      }
-      this.#serve(stream);
-    }
+  #keysOf(proxy: string): readonly Uint8Array[] | undefined {
+    const { keysOf } = this.#options;
+    return keysOf === undefined ? [] : keysOf(proxy);
   }
 
-  #serve(stream: Deno.TcpConn): void {
-    const { hashes, n, ttl, keysOf = () => [], maxConnections = 1024 } = this.#options;
-    stream.setNoDelay(true);
+  /** Such as too many open files: the next one may succeed when others have gone. */
+  #acceptFailed(error: unknown): void {
+    const reason = `cannot accept a connection: ${firstLine(error)}`;
+    this.#refusals.note(reason, "listener", reason, now(), { level: "err", event: "accept_failed" });
+  }
+
+  #tick(): void {
+    const time = now();
+    for (const connection of [...this.#connections.keys(), ...this.#ending]) connection.tick(time);
+    this.#rates.forgetFull(time);
+    this.#refusals.advance(time);
+  }
+
+  #serve(stream: LinkStream): void {
+    const { hashes, n, ttl } = this.#options;
+    const { connections, connectionsPerAddress, frameBytes, framesInFlight } = this.#limits;
+    this.counters.connections++;
+    if (this.#closing) return stream.close();
     const link = new DbclientLink({
       n,
       ttl,
-      keysOf,
+      keysOf: (proxy) => this.#keysOf(proxy),
       // Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked.
       serial: () => 0,
       revokedSince: () => [],
       sha256: hashes.get("SHA-256"),
       random: systemRandom,
+      times: this.#times,
+      maxFrame: frameBytes,
+      maxOutstanding: framesInFlight,
     }, now());
-    const connection = new ProxyConnection(stream, link, (from, events) => this.#handle(from, events));
-    this.counters.connections++;
-    this.#connections.add(connection);
+    const connection = new ProxyConnection(
+      stream,
+      link,
+      this.#limits,
+      (from, events) => this.#handle(from, events),
+    );
+    const group = addressGroup(connection.host);
+    const ofGroup = (this.#perAddress.get(group) ?? 0) + 1;
+    this.#connections.set(connection, group);
+    this.#strangers.add(connection);
+    this.#perAddress.set(group, ofGroup);
     this.counters.connected = this.#connections.size;
-    connection.done.then(() => {
-      this.#connections.delete(connection);
-      this.counters.connected = this.#connections.size;
-    });
-    if (this.#connections.size > maxConnections) {
-      this.#refuse("connections");
-      connection.close("busy", "too many connections");
+    connection.done.then(() => this.#ending.delete(connection));
+    if (ofGroup > connectionsPerAddress) this.#makeRoom(connection, "connections_per_address", group);
+    else if (this.#connections.size > connections) this.#makeRoom(connection, "connections");
+  }
+
+  /** Who has proven nothing gives way, the oldest first; where all are proxies, the newest is one too many. */
+  #makeRoom(
+    newest: ProxyConnection,
+    reason: "connections" | "connections_per_address",
+    group?: string,
+  ): void {
+    let victim = newest;
+    for (const stranger of this.#strangers) {
+      if (group !== undefined && this.#connections.get(stranger) !== group) continue;
+      victim = stranger;
+      break;
     }
+    const text = group === undefined ? "too many connections" : "too many connections from one address";
+    victim.close("busy", text, reason);
+    if (this.#ending.size > MAX_ENDING) victim.abort();
+  }
+
+  /** The link of a connection is over. */
+  #leave(connection: ProxyConnection): void {
+    const group = this.#connections.get(connection);
+    if (group === undefined) return;
+    this.#connections.delete(connection);
+    this.#strangers.delete(connection);
+    this.#ending.add(connection);
+    const left = this.#perAddress.get(group)! - 1;
+    if (left === 0) this.#perAddress.delete(group);
+    else this.#perAddress.set(group, left);
+    this.counters.connected = this.#connections.size;
   }
 
   #handle(from: ProxyConnection, events: DbclientLinkEvent[]): void {
     for (const event of events) {
       switch (event.event) {
+        case "ready":
+          this.#strangers.delete(from);
+          break;
         case "issue":
+          if (!this.#admit(from, event.id, event.users.length)) break;
           this.#issue(from, event).catch((error) => this.#failed(from, event.id, error));
           break;
         case "verify":
+          if (!this.#admit(from, event.id, event.answers.length)) break;
           this.#verify(from, event.id, event.answers).catch((error) => this.#failed(from, event.id, error));
           break;
-        case "closed": {
-          this.#slices.forget(from);
-          const orderly = event.by === "us" || event.code === "internal" || event.code === "shutting_down";
-          if (orderly) break;
-          this.counters.protocolErrors++;
-          const reason = REFUSALS.find((reason) => reason === event.code);
-          if (reason !== undefined) this.#refuse(reason);
-          this.#options.log(`proxy ${from.link.proxy || "?"} at ${from.peer}: ${event.code}: ${event.text}`, {
-            level: "warn",
-            event: "link_refused",
-            fields: { proxy: from.link.proxy, peer: from.peer, reason: event.code, detail: event.text },
-          });
+        case "refused":
+          this.#noteRefusal(from, "frames_in_flight", event.text);
           break;
-        }
+        case "closed":
+          this.#slices.forget(from);
+          this.#leave(from);
+          this.#noteEnd(from, event);
+          break;
       }
     }
+  }
+
+  /** Counts and logs the end of a link that did not end in good order. */
+  #noteEnd(from: ProxyConnection, { by, code, text }: Extract<DbclientLinkEvent, { event: "closed" }>): void {
+    const reason = from.refusal ?? REFUSALS.find((reason) => reason === code);
+    if (reason === undefined) return;
+    if (by === "peer" && reason !== "slow_reader") this.counters.protocolErrors++;
+    this.#noteRefusal(from, reason, text);
+  }
+
+  #noteRefusal(from: ProxyConnection, reason: RefusalReason, text: string): void {
+    this.#refuse(reason);
+    const { proxy } = from.link;
+    const who = proxy === "" ? "connection" : `proxy ${JSON.stringify(printable(proxy))}`;
+    const line = `${who} at ${from.peer}: ${reason}: ${printable(text)}`;
+    this.#refusals.note(reason, from.host, line, now(), {
+      level: "warn",
+      event: "link_refused",
+      fields: { proxy, peer: from.peer, reason, detail: text },
+    });
   }
 
   #refuse(reason: RefusalReason, count = 1): void {
     this.counters.refused[reason] += count;
   }
 
+  /** Whether a request is within the proxy's rate; else it is refused, and the link stays. */
+  #admit(from: ProxyConnection, id: number, count: number): boolean {
+    const { usersPerSecond } = this.#limits;
+    if (this.#rates.take(from.link.proxy, count, now())) return true;
+    const text = `more than ${usersPerSecond} users a second`;
+    this.#noteRefusal(from, "rate", text);
+    from.link.refuse(id, "busy", text);
+    from.flush();
+    return false;
+  }
+
   /** A fault of our own: it costs one request, not the service. */
   #failed(from: ProxyConnection, id: number, error: unknown): void {
     if (from.link.closed) return;
-    this.#refuse("internal");
-    this.#options.log(`request ${id} of proxy ${from.link.proxy}: ${error}`, {
+    this.#refuse("fault");
+    this.#options.log(`request ${id} of proxy ${JSON.stringify(printable(from.link.proxy))}: ${error}`, {
       level: "crit",
       event: "internal_fault",
       fields: { proxy: from.link.proxy, peer: from.peer },
@@ -213,21 +356,39 @@ export class DbclientServer {
       return from.flush();
     }
     counters.usersAsked += users.length;
+    const realms = this.#options.realmsOf?.(from.link.proxy);
+    const allowed = realms === undefined ? users : users.filter(({ realm }) => realms.has(realm));
+    const issued = allowed.length === 0 ? [] : await this.#issueTo(from, algorithm, allowed);
+    if (from.link.closed) return;
+    this.#refuse("forbidden_realm", users.length - allowed.length);
+    let next = 0;
+    const results = realms === undefined
+      ? issued
+      : users.map(({ realm }) => realms.has(realm) ? issued[next++] : FORBIDDEN);
+    from.link.issued(id, algorithm, results);
+    from.flush();
+  }
+
+  /** Credentials for users, by position; what it gives after the end of the link is of no use. */
+  async #issueTo(
+    from: ProxyConnection,
+    algorithm: ChainAlgorithm,
+    users: readonly Identity[],
+  ): Promise<readonly WireIssueResult[]> {
+    const { counters } = this;
     const [asked] = await this.#slices.do(from, this.#ask([{ users, column: columnOf(algorithm) }]));
     const rows = await asked;
-    if (from.link.closed) return;
+    if (from.link.closed) return [];
     if (rows === undefined) {
       this.#refuse("unavailable", users.length);
-      from.link.issued(id, algorithm, users.map(() => ({ status: "error", code: "unavailable" })));
-    } else {
-      const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
-      counters.credentialsIssued += batch.credentials;
-      counters.decoys += batch.decoys;
-      counters.withoutHash += batch.withoutHash;
-      this.#refuse("invalid_name", users.length - batch.credentials);
-      from.link.issued(id, algorithm, batch.results);
+      return users.map(() => ({ status: "error", code: "unavailable" }));
     }
-    from.flush();
+    const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, 0));
+    counters.credentialsIssued += batch.credentials;
+    counters.decoys += batch.decoys;
+    counters.withoutHash += batch.withoutHash;
+    this.#refuse("invalid_name", users.length - batch.credentials);
+    return batch.results;
   }
 
   async #verify(from: ProxyConnection, id: number, answers: readonly DigestAnswer[]): Promise<void> {
@@ -235,15 +396,19 @@ export class DbclientServer {
     counters.verifyFrames++;
     counters.verifyAnswers += answers.length;
     // One question for each answer, as auth_db asks: this is what the frame stands for in comparisons.
-    const columns = answers.map(digestColumn);
+    const realms = this.#options.realmsOf?.(from.link.proxy);
+    const columns = answers.map((answer) =>
+      realms?.has(answer.realm) === false ? "forbidden" : digestColumn(answer)
+    );
     const questions = answers.map((answer, i): Question | undefined => {
       const column = columns[i];
-      return column === undefined ? undefined : { users: [answer], column };
+      return column === undefined || column === "forbidden" ? undefined : { users: [answer], column };
     });
     const rows = await Promise.all(await this.#slices.do(from, this.#ask(questions)));
     if (from.link.closed) return;
     const statuses = await this.#slices.do(from, this.#check(answers, columns, rows));
     counters.verifyOk += statuses.filter((status) => status === "ok").length;
+    this.#refuse("forbidden_realm", statuses.filter((status) => status === "forbidden_realm").length);
     from.link.verified(id, statuses);
     from.flush();
   }
@@ -262,7 +427,7 @@ export class DbclientServer {
 
   *#check(
     answers: readonly DigestAnswer[],
-    columns: readonly (HashColumn | undefined)[],
+    columns: readonly (HashColumn | "forbidden" | undefined)[],
     rows: readonly (Rows | undefined)[],
   ): Steps<VerifyStatus[]> {
     const statuses: VerifyStatus[] = [];
@@ -270,7 +435,8 @@ export class DbclientServer {
       if (i > 0 && i % STEP_ANSWERS === 0) yield;
       const column = columns[i];
       const found = rows[i];
-      if (column === undefined) statuses.push("malformed");
+      if (column === "forbidden") statuses.push("forbidden_realm");
+      else if (column === undefined) statuses.push("malformed");
       else if (found === undefined) statuses.push("unavailable");
       else statuses.push(this.#checker.check(answer, found[0], column));
     }

@@ -2,8 +2,10 @@
 import {
   type Address,
   type AdoptedSockets,
+  connectTls,
   type DatagramSocket,
   DbclientConnection,
+  type DbclientTls,
   formatAddress,
   type HashBackend,
   messageMemory,
@@ -33,6 +35,8 @@ export interface RunOptions {
   readonly settings: Settings;
   readonly hashes: HashBackend;
   readonly keys: readonly Uint8Array[];
+  /** How DBclient's certificate is checked; without it the links are plain TCP. */
+  readonly tls?: DbclientTls;
   readonly route: RouteFunction | undefined;
   /** What was read from a warm-up file. */
   readonly warmup?: Warmup;
@@ -68,6 +72,8 @@ export interface ProgramProxy {
   statistics(): Record<string, number>;
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
+  /** Changes the keys shared with DBclient, best first, for the links made from now on. */
+  setKeys(keys: readonly Uint8Array[]): void;
   /** Stops serving and closes everything. */
   close(): Promise<void>;
 }
@@ -82,24 +88,33 @@ export class RunningProxy implements ProgramProxy {
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
   #wasLost = false;
+  /** DBclients whose loss was told. */
+  readonly #wereDown = new Set<string>();
   #tick: ReturnType<typeof setInterval> | undefined;
   #preloaded = 0;
 
   private constructor(private readonly options: RunOptions) {
-    const { values, hashes, keys, warmup, shared, log } = options;
+    const { values, settings, hashes, keys, tls, warmup, shared, log } = options;
     this.#connection = new DbclientConnection({
-      addresses: [{ host: values.dbclient_addr, port: values.dbclient_port }],
+      addresses: settings.dbclients,
+      connect: tls && ((address) => connectTls(address, tls)),
       name: values.proxy_name,
       keys,
       sha256: hashes.get("SHA-256"),
       // DBclient tells who was revoked since the file was written.
       serial: shared?.serial ?? warmup?.serial,
       deadline: values.dbclient_timeout,
+      silence: values.dbclient_silence,
       onRevoked: (serial, users) => this.#proxy.revoked(serial, users === "all" ? undefined : users, now()),
       onState: (connected, text) => {
         // The first connection is no news: the ready line waits for it.
         if (!connected || this.#wasLost) log(connected ? "dbclient_connected" : "dbclient_lost", { text });
         this.#wasLost ||= !connected;
+      },
+      onPeer: (name, connected, text) => {
+        if (!connected) log("dbclient_down", { dbclient: name, reason: text });
+        else if (this.#wereDown.delete(name)) log("dbclient_up", { dbclient: name });
+        if (!connected) this.#wereDown.add(name);
       },
     });
   }
@@ -187,6 +202,10 @@ export class RunningProxy implements ProgramProxy {
 
   async whenConnected(ms: number): Promise<void> {
     await this.#connection.whenConnected(ms);
+  }
+
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#connection.setKeys(keys);
   }
 
   get listening(): Address[] {

@@ -29,6 +29,8 @@ export type DbclientLinkEvent =
     readonly users: readonly Identity[];
   }
   | { readonly event: "verify"; readonly id: number; readonly answers: readonly DigestAnswer[] }
+  /** A request above `maxOutstanding`, which was refused with `busy`. */
+  | { readonly event: "refused"; readonly id: number; readonly text: string }
   | LinkClosed;
 
 /** What a {@linkcode DbclientLink} needs. */
@@ -50,6 +52,10 @@ export interface DbclientLinkOptions {
   readonly sha256: ChainHash;
   readonly random: Random;
   readonly times?: LinkTimes;
+  /** Requests without an answer at once, default any number. */
+  readonly maxOutstanding?: number;
+  /** The largest value of the length field once the link is open, default 1 MiB. */
+  readonly maxFrame?: number;
 }
 
 /** DBclient's end of one connection. */
@@ -58,6 +64,7 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #hello: HelloFrame | undefined;
   #welcome: WelcomeFrame | undefined;
   #keys: readonly Uint8Array[] = [];
+  #provenKey: Uint8Array | undefined;
   /** Users, or Digest answers, by request id. */
   readonly #outstanding = new Map<number, number>();
   #items = 0;
@@ -72,6 +79,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   /** The proxy's name, "" before HELLO. It is proven only in state open, and only if it has a key. */
   get proxy(): string {
     return this.#hello?.proxy ?? "";
+  }
+
+  /** The key that the proxy has proven to know; undefined before that, and when none is asked for. */
+  get provenKey(): Uint8Array | undefined {
+    return this.#provenKey;
   }
 
   /** Users and Digest answers that wait, in whatever number of requests. */
@@ -126,11 +138,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
       case "AUTH":
         return this.#authenticate(frame.proofs, events);
       case "ISSUE":
-        this.#accept(frame.id, frame.users.length);
+        if (!this.#accept(frame.id, frame.users.length, events)) return;
         events.push({ event: "issue", id: frame.id, algorithm: frame.algorithm, users: frame.users });
         return;
       case "VERIFY":
-        this.#accept(frame.id, frame.answers.length);
+        if (!this.#accept(frame.id, frame.answers.length, events)) return;
         events.push({ event: "verify", id: frame.id, answers: frame.answers });
         return;
       case "PING":
@@ -168,26 +180,35 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #authenticate(proofs: readonly Uint8Array[], events: DbclientLinkEvent[]): void {
     const { sha256 } = this.#options;
     if (this.#keys.length > 0) {
-      if (keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs) === undefined) {
+      this.#provenKey = keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs);
+      if (this.#provenKey === undefined) {
         throw new WireError("unauthorized", "proof", "is wrong or missing");
       }
     } else if (proofs.length > 0) {
       throw new WireError("unauthorized", "proof", "none was asked for");
     }
-    this.reader.maxLength = MAX_FRAME_LENGTH;
+    this.reader.maxLength = this.#options.maxFrame ?? MAX_FRAME_LENGTH;
     const since = this.#options.revokedSince(this.#hello!.serial);
     const revoked = since !== "all" && since.length > MAX_ITEMS ? "all" : since;
     this.send({ type: "READY", id: 0, serial: this.#options.serial(), revoked });
     events.push({ event: "ready", proxy: this.#hello!.proxy });
   }
 
-  #accept(id: number, count: number): void {
+  #accept(id: number, count: number, events: DbclientLinkEvent[]): boolean {
     if (id === 0) throw new WireError("bad_value", "request id", "is 0");
     if (this.#outstanding.has(id)) {
       throw new WireError("bad_value", "request id", `${id} is outstanding already`);
     }
+    const { maxOutstanding = Infinity } = this.#options;
+    if (this.#outstanding.size >= maxOutstanding) {
+      const text = `more than ${maxOutstanding} requests in flight`;
+      this.send({ type: "ERROR", id, code: "busy", text });
+      events.push({ event: "refused", id, text });
+      return false;
+    }
     this.#outstanding.set(id, count);
     this.#items += count;
+    return true;
   }
 
   protected override ended(): void {

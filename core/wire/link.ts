@@ -83,6 +83,11 @@ export abstract class LinkEnd<S extends string, E> {
     return this.#state === this.closedState;
   }
 
+  /** Whether the peer's bytes end inside a frame so far. */
+  get insideFrame(): boolean {
+    return this.reader.buffered > 0;
+  }
+
   /** The bytes to write, in order; afterwards they are the caller's. */
   takeOutput(): Uint8Array<ArrayBuffer>[] {
     const output = this.#output;

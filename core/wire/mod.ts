@@ -8,6 +8,7 @@ export {
   type LinkTimes,
   MAX_FRAME_LENGTH,
   MAX_ITEMS,
+  MAX_PROOFS,
   MIN_KEY_BYTES,
   PROTOCOL_VERSION,
   TEXT_LIMIT,

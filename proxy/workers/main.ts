@@ -42,13 +42,13 @@ function crash(event: Uncaught): void {
   scope.close();
 }
 
-async function start({ values, settings, keys, shared, clockOrigin }: WorkerStart): Promise<void> {
+async function start({ values, settings, keys, tls, shared, clockOrigin }: WorkerStart): Promise<void> {
   joinClock(clockOrigin);
   const { backend: hashes } = await loadHashBackend(values.hash);
   const route = values.route === undefined ? undefined : await loadRoute(values.route);
   const log = (event: string, fields: Readonly<Record<string, string | number>>) =>
     scope.postMessage({ kind: "log", event, fields });
-  const running = await RunningProxy.start({ values, settings, hashes, keys, route, shared, log });
+  const running = await RunningProxy.start({ values, settings, hashes, keys, tls, route, shared, log });
   proxy = running;
   const { descriptors, cacheThread } = running;
   scope.postMessage({ kind: "serving", descriptors, cacheThread });
@@ -72,6 +72,7 @@ scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
+  if (data.kind === "keys") return proxy?.setKeys(data.keys);
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
     scope.close();

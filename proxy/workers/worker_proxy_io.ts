@@ -22,12 +22,20 @@ const NOBODY: IssueService = {
 };
 
 /** What is needed beside the flags; the routing function is loaded by the workers. */
-export type WorkerOptions = Pick<RunOptions, "values" | "settings" | "hashes" | "keys" | "warmup" | "log">;
+export type WorkerOptions = Pick<
+  RunOptions,
+  "values" | "settings" | "hashes" | "keys" | "tls" | "warmup" | "log"
+>;
 
 /** The sockets of one address listened on, one of each sort for each worker. */
 interface Bound {
   readonly listen: readonly BoundSocket[];
   readonly reply: readonly BoundSocket[];
+}
+
+/** The keys that workers begin with. */
+interface SharedKeys {
+  current: readonly Uint8Array[];
 }
 
 /** A running proxy with several workers. */
@@ -37,9 +45,17 @@ export class WorkerProxy implements ProgramProxy {
   readonly #cache: CredentialCache;
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
+  readonly #keys: SharedKeys;
 
-  private constructor(crew: Crew, bound: readonly Bound[], cache: CredentialCache, preloaded: number) {
+  private constructor(
+    crew: Crew,
+    keys: SharedKeys,
+    bound: readonly Bound[],
+    cache: CredentialCache,
+    preloaded: number,
+  ) {
     this.#crew = crew;
+    this.#keys = keys;
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
@@ -55,6 +71,7 @@ export class WorkerProxy implements ProgramProxy {
     const problem = batchedIoProblem();
     if (problem !== undefined) throw new Error(`--workers above 1: ${problem}`);
     const bound: Bound[] = [];
+    const keys: SharedKeys = { current: options.keys };
     try {
       for (const { host, port } of options.settings.listen) bound.push(await bind(options, host, port));
       const cache = newCache(values, hashes, systemRandom);
@@ -71,10 +88,10 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, bound, cache.buffer),
+        startOf: startOf(options, keys, bound, cache.buffer),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded);
+      return new WorkerProxy(crew, keys, bound, cache, preloaded);
     } catch (error) {
       close(bound);
       throw error;
@@ -92,6 +109,11 @@ export class WorkerProxy implements ProgramProxy {
 
   whenConnected(ms: number): Promise<void> {
     return this.#crew.whenConnected(ms);
+  }
+
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#keys.current = keys;
+    this.#crew.setKeys(keys);
   }
 
   async close(): Promise<void> {
@@ -122,10 +144,11 @@ function close(bound: readonly Bound[]): void {
 /** What each worker is told. */
 function startOf(
   options: WorkerOptions,
+  keys: SharedKeys,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
 ): (place: number, serial: number | undefined) => WorkerStart {
-  const { values, settings, keys, warmup } = options;
+  const { values, settings, tls, warmup } = options;
   const share = (limit: number) => Math.ceil(limit / values.workers);
   const common = {
     values: {
@@ -148,7 +171,8 @@ function startOf(
       opaque: common.opaque,
       reply: { own: bound.map(({ reply }) => reply[place].local), all: common.all },
     },
-    keys,
+    keys: keys.current,
+    tls,
     shared: {
       cache,
       sockets: bound.map(({ listen, reply }) => ({
