@@ -34,7 +34,7 @@ export const REFUSALS = [
   /** Requests: for an algorithm that is not issued. */
   "algorithm",
   /** Requests: a fault of DBclient's own. */
-  "internal",
+  "fault",
   /** Users of a realm that the proxy may not ask for. */
   "forbidden_realm",
   /** Users whose names no credential can exist for. */

@@ -190,7 +190,7 @@ export class DbclientServer {
   /** A fault of our own: it costs one request, not the service. */
   #failed(from: ProxyConnection, id: number, error: unknown): void {
     if (from.link.closed) return;
-    this.#refuse("internal");
+    this.#refuse("fault");
     this.#options.log(`request ${id} of proxy ${from.link.proxy}: ${error}`, {
       level: "crit",
       event: "internal_fault",
