@@ -21,6 +21,9 @@ export class Reloading {
   reload(): void {
     const { values, keys, log } = this;
     const file = values.keys_file ?? values.key_file;
+    if (file === undefined && values.tls_certificate === undefined) {
+      return log("SIGHUP: there is no --keys_file, --key_file or --tls_certificate to read again");
+    }
     try {
       if (file !== undefined) {
         keys.replace(readKeys(values), now());

@@ -77,7 +77,7 @@ test("programs: two DBclients with TLS and keys, a proxy that fails over, and a 
     const tls = ["--tls_certificate", certificate, "--tls_private_key", key, "--keys_file", `${dir}/keys`];
     const ports = [freeTcpPort(), freeTcpPort()];
     const start = (port: number) =>
-      Running.start("dbclient", "--db", db, "-p", String(port), ...tls, "--key_overlap", "2");
+      Running.start("dbclient", "--db", db, "-p", String(port), ...tls, "--key_overlap", "5");
     const dbclients = await Promise.all(ports.map(start));
     for (const { err } of dbclients) assertMatch(err, /, TLS, with a key\n/);
     const called = new BusySide();

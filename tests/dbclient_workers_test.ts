@@ -220,7 +220,7 @@ test("SIGHUP: keys and realms of the file are taken, old keys stay good; a file 
     await write(`edge-1 ${HEX.old}\nedge-2 ${HEX.old} other.org\n`);
     for (const workers of ["1", "2"]) {
       const args = ["--db", `sqlite:${dir}/a.db`, "-p", "0", "--workers", workers, "--keys_file", keysFile];
-      const dbclient = await Running.start("dbclient", ...args, "--key_overlap", "3");
+      const dbclient = await Running.start("dbclient", ...args, "--key_overlap", "5");
       const { port } = dbclient;
       const hangUp = async (said: string) => {
         const before = dbclient.err.length;
@@ -242,7 +242,7 @@ test("SIGHUP: keys and realms of the file are taken, old keys stay good; a file 
       await tooSoon.close();
 
       await write(`edge-1 ${HEX.fresh}\nedge-2 ${HEX.old} other.org,example.com\n`);
-      await hangUp("keys that went from it are accepted for 3 s more");
+      await hangUp("keys that went from it are accepted for 5 s more");
       const [fresh, late] = [connect(port, "edge-1", [HEX.fresh]), connect(port, "edge-1", [HEX.old])];
       assert(await fresh.whenConnected(10_000) && await late.whenConnected(10_000));
       assertEquals((await limited.issue("SHA-1", [user]))[0].status, "ok");
