@@ -13,7 +13,7 @@ function add(a: Tree | undefined, b: Tree): Tree {
 }
 
 /**
- * Sums counters.
+ * The counters of several processes as one: sums, and the greatest revocation serial.
  *
  * @example
  * ```ts
@@ -25,10 +25,11 @@ function add(a: Tree | undefined, b: Tree): Tree {
  * ```
  */
 export function sumCounters(all: readonly Counters[]): Counters {
-  return all.reduce<Counters>(
+  const sum = all.reduce<Counters>(
     (sum, counters) => add(sum as unknown as Tree, counters as unknown as Tree) as unknown as Counters,
     newCounters(),
   );
+  return { ...sum, revocationSerial: Math.max(0, ...all.map(({ revocationSerial }) => revocationSerial)) };
 }
 
 /** What is left of the counters of a process that has ended: nothing of the present. */

@@ -5,7 +5,9 @@ import {
   formatHelp,
   type HashBackend,
   loadHashBackend,
+  type Log,
   now,
+  openLog,
   parseFlags,
   UsageError,
 } from "../mod.ts";
@@ -13,6 +15,8 @@ import { sumCounters } from "./counters_sum.ts";
 import { CsvRowError } from "./csv_io.ts";
 import { openStore } from "./database_io.ts";
 import { readKeys, readTls, Reloading } from "./link_files_io.ts";
+import { serveMetrics } from "./metrics_io.ts";
+import { metricsAddress } from "./metrics_options.ts";
 import { listenProblem } from "./link_listener_io.ts";
 import { checkLink, workersOf } from "./link_options.ts";
 import { chooseServer, SERVER_FLAGS, type ServerChoice, type ServerValues } from "./options.ts";
@@ -44,9 +48,8 @@ SIGHUP reads keys and certificate again; SIGUSR2 prints the counters.`;
 /** How often `--stats_file` is written, milliseconds. */
 const STATS_INTERVAL = 1000;
 
-function say(line: string): void {
-  console.error(`dbclient: ${line}`);
-}
+/** The log, as soon as its flags are read; before that, and for the commands, plain lines. */
+let say: Log = (line) => console.error(`dbclient: ${line}`);
 
 async function serve(
   values: ServerValues,
@@ -83,6 +86,16 @@ async function serve(
   const service = workers === 1
     ? await startService(setup, hashes, say)
     : await Supervisor.start({ workers, setup, log: say });
+  await using _metrics = await serveMetrics(metricsAddress(values.metrics), {
+    counters: () => sumCounters(service.counters()),
+    workers: () => service.workers(),
+    ready: () => service.ready(),
+    hash: hashes.name,
+    log: say,
+  }).catch(async (error) => {
+    await service.close();
+    throw error;
+  });
   const reloading = new Reloading(service, values, keys, say);
   await run(service, values.stats_file, () => reloading.reload(), () => {
     const parts = [
@@ -95,7 +108,8 @@ async function serve(
       ...(keys.asksForKeys ? ["with a key"] : []),
       ...(revocable ? ["revocations followed"] : []),
     ];
-    say(parts.join(", "));
+    const fields = { address: listen, port: service.port, database: store.name, subscribers, n: values.n };
+    say(parts.join(", "), { event: "ready", fields: { ...fields, hash: hashes.name, workers } });
   });
   reloading.end();
 }
@@ -123,7 +137,9 @@ async function run(
       writeStats(statsFile, sumCounters(service.counters()));
       complained = false;
     } catch (error) {
-      if (!complained) say(`cannot write ${statsFile}: ${firstLine(error)}`);
+      if (!complained) {
+        say(`cannot write ${statsFile}: ${firstLine(error)}`, { level: "err", event: "stats_file" });
+      }
       complained = true;
     }
   };
@@ -134,7 +150,9 @@ async function run(
   });
   Deno.addSignalListener("SIGHUP", reload);
   // Not SIGUSR1: Deno opens its debugger on that one.
-  Deno.addSignalListener("SIGUSR2", () => say(`counters ${JSON.stringify(sumCounters(service.counters()))}`));
+  Deno.addSignalListener("SIGUSR2", () => {
+    say(`counters ${JSON.stringify(sumCounters(service.counters()))}`, { event: "counters" });
+  });
   ready();
   await ended;
   clearInterval(timer);
@@ -144,6 +162,7 @@ async function run(
   say(
     `ended: ${credentialsIssued} credentials for ${usersAsked} users asked (${decoys} decoys), ` +
       `${verifyAnswers} Digest answers, ${queries} queries`,
+    { event: "ended", fields: { credentialsIssued, usersAsked, decoys, verifyAnswers, queries } },
   );
 }
 
@@ -173,14 +192,22 @@ async function main(args: readonly string[]): Promise<number> {
       print([schemaText(choice.database.kind, choice.database.table)]);
       return 0;
     }
+    metricsAddress(values.metrics);
+    const { log, flush } = openLog({
+      program: "dbclient",
+      format: values.log_format,
+      level: values.log_level,
+    });
+    say = log;
+    globalThis.addEventListener("unload", flush);
     const keys = new KeyRing(readKeys(values), values.key_overlap * 1000);
     checkLink(choice.listen, values, keys.asksForKeys);
     const { backend, warning } = await loadHashBackend(values.hash);
-    if (warning !== undefined) say(warning);
+    if (warning !== undefined) say(warning, { level: "warn", event: "hash_backend" });
     await serve(values, given, keys, choice, backend);
     return 0;
   } catch (error) {
-    say(firstLine(error));
+    say(firstLine(error), { level: "crit", event: "failed" });
     if (error instanceof UsageError) return 2;
     if (!(error instanceof StoreError || error instanceof CsvRowError)) console.error(error);
     return 1;

@@ -7,6 +7,7 @@ import {
   HASH_CHOICES,
   UsageError,
 } from "../mod.ts";
+import { OBSERVATION_FLAGS } from "./metrics_options.ts";
 import { LINK_FLAGS } from "./link_options.ts";
 import { REVOCATION_FLAGS } from "./revocation_options.ts";
 import { SUBSCRIBER_TABLE_FLAGS, type SubscriberTable, subscriberTable } from "./subscriber_table.ts";
@@ -128,6 +129,7 @@ export const SERVER_FLAGS = {
     value: "FILE",
     help: "write counters there as JSON, each second and at the end",
   },
+  ...OBSERVATION_FLAGS,
   ...LINK_FLAGS,
   ...REVOCATION_FLAGS,
 } as const satisfies FlagTable;

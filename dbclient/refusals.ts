@@ -1,5 +1,7 @@
 /** Log lines about those who are refused: the first of each kind at once, the rest as a number. Without I/O. */
 
+import type { Log, LogDetails } from "../mod.ts";
+
 /** Further refusals of one kind are counted for so long, ms. */
 const INTERVAL_MS = 10_000;
 /** Kinds kept at most: past that refusals of new kinds are one kind. */
@@ -8,6 +10,7 @@ const MAX_KINDS = 1000;
 interface Kind {
   readonly until: number;
   more: number;
+  readonly details: LogDetails;
 }
 
 /** Text from a peer as it may stand in a log line: without control characters, and not long. */
@@ -21,10 +24,10 @@ export function printable(text: string): string {
 export class RefusalLog {
   readonly #kinds = new Map<string, Kind>();
 
-  constructor(private readonly log: (line: string) => void) {}
+  constructor(private readonly log: Log) {}
 
   /** Notes a refusal. @param from whose it is: an address, without a port */
-  note(reason: string, from: string, line: string, now: number): void {
+  note(reason: string, from: string, line: string, now: number, details: LogDetails = {}): void {
     let key = `${from}: ${reason}`;
     if (!this.#kinds.has(key) && this.#kinds.size >= MAX_KINDS) key = `many addresses: ${reason}`;
     const kind = this.#kinds.get(key);
@@ -32,18 +35,23 @@ export class RefusalLog {
       kind.more++;
       return;
     }
-    this.#kinds.set(key, { until: now + INTERVAL_MS, more: 0 });
-    this.log(line);
+    this.#kinds.set(key, { until: now + INTERVAL_MS, more: 0, details });
+    this.log(line, details);
   }
 
   /** Tells the numbers that are due; all of them with `end`. */
   advance(now: number, end = false): void {
-    for (const [key, { until, more }] of this.#kinds) {
+    for (const [key, { until, more, details }] of this.#kinds) {
       if (now < until && !end) continue;
       this.#kinds.delete(key);
       if (more === 0) continue;
-      this.log(`${key}: ${more} more within ${INTERVAL_MS / 1000} s`);
-      if (!end) this.#kinds.set(key, { until: now + INTERVAL_MS, more: 0 });
+      const { level, event } = details;
+      this.log(`${key}: ${more} more within ${INTERVAL_MS / 1000} s`, {
+        level,
+        event,
+        fields: { left_out: more },
+      });
+      if (!end) this.#kinds.set(key, { until: now + INTERVAL_MS, more: 0, details });
     }
   }
 }

@@ -11,12 +11,21 @@ import {
   type Identity,
   inNextTurn,
   type LinkTimes,
+  type Log,
   now,
+  observe,
   systemRandom,
   type VerifyStatus,
   type WireIssueResult,
 } from "../mod.ts";
-import { type Counters, newCounters, type RefusalReason, REFUSALS } from "./counters.ts";
+import {
+  BATCH_BOUNDS,
+  type Counters,
+  newCounters,
+  QUERY_BOUNDS,
+  type RefusalReason,
+  REFUSALS,
+} from "./counters.ts";
 import { DigestChecker, digestColumn } from "./digest_check.ts";
 import { columnOf, Issuer } from "./issuer.ts";
 import {
@@ -62,8 +71,7 @@ export interface DbclientServerOptions {
   readonly limits?: Partial<LinkLimits>;
   /** Puts the rest of the work off, as {@linkcode TimeSlices} says; for tests. */
   defer?(run: () => void): void;
-  /** Where log lines go. */
-  log(line: string): void;
+  readonly log: Log;
 }
 
 type Rows = readonly (Subscriber | undefined)[];
@@ -187,6 +195,11 @@ export class DbclientServer {
     }
   }
 
+  /** Whether it accepts connections. */
+  get listening(): boolean {
+    return !this.#closing;
+  }
+
   /** Ends every connection with an ERROR frame that says so. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -207,13 +220,14 @@ export class DbclientServer {
   /** Such as too many open files: the next one may succeed when others have gone. */
   #acceptFailed(error: unknown): void {
     const reason = `cannot accept a connection: ${firstLine(error)}`;
-    this.#refusals.note(reason, "listener", reason, now());
+    this.#refusals.note(reason, "listener", reason, now(), { level: "err", event: "accept_failed" });
   }
 
   #tick(): void {
     const time = now();
     for (const connection of [...this.#connections.keys(), ...this.#ending]) connection.tick(time);
     this.#rates.forgetFull(time);
+    this.counters.revocationSerial = this.#options.revocations?.serial ?? 0;
     this.#refusals.advance(time);
   }
 
@@ -322,7 +336,12 @@ export class DbclientServer {
     this.#refuse(reason);
     const { proxy } = from.link;
     const who = proxy === "" ? "connection" : `proxy ${JSON.stringify(printable(proxy))}`;
-    this.#refusals.note(reason, from.host, `${who} at ${from.peer}: ${reason}: ${printable(text)}`, now());
+    const line = `${who} at ${from.peer}: ${reason}: ${printable(text)}`;
+    this.#refusals.note(reason, from.host, line, now(), {
+      level: "warn",
+      event: "link_refused",
+      fields: { proxy, peer: from.peer, reason, detail: text },
+    });
   }
 
   #refuse(reason: RefusalReason, count = 1): void {
@@ -343,7 +362,12 @@ export class DbclientServer {
   /** A fault of our own: it costs one request, not the service. */
   #failed(from: ProxyConnection, id: number, error: unknown): void {
     if (from.link.closed) return;
-    this.#options.log(`request ${id} of proxy ${JSON.stringify(printable(from.link.proxy))}: ${error}`);
+    this.#refuse("fault");
+    this.#options.log(`request ${id} of proxy ${JSON.stringify(printable(from.link.proxy))}: ${error}`, {
+      level: "crit",
+      event: "internal_fault",
+      fields: { proxy: from.link.proxy, peer: from.peer },
+    });
     from.link.refuse(id, "internal", "a fault in DBclient");
     from.flush();
   }
@@ -364,7 +388,9 @@ export class DbclientServer {
   ): Promise<void> {
     const { counters } = this;
     counters.issueFrames++;
+    observe(counters.batchUsers, BATCH_BOUNDS, users.length);
     if (this.#options.algorithms?.includes(algorithm) === false) {
+      this.#refuse("algorithm");
       from.link.refuse(id, "bad_value", `algorithm ${algorithm} is not issued here`);
       return from.flush();
     }
@@ -395,11 +421,15 @@ export class DbclientServer {
     const [asked] = await this.#slices.do(from, this.#ask([question]));
     const rows = await asked;
     if (from.link.closed) return [];
-    if (rows === undefined) return users.map(() => ({ status: "error", code: "unavailable" }));
+    if (rows === undefined) {
+      this.#refuse("unavailable", users.length);
+      return users.map(() => ({ status: "error", code: "unavailable" }));
+    }
     const batch = await this.#slices.do(from, this.#issuer.issueInSteps(algorithm, users, rows, serials));
     counters.credentialsIssued += batch.credentials;
     counters.decoys += batch.decoys;
     counters.withoutHash += batch.withoutHash;
+    this.#refuse("invalid_name", users.length - batch.credentials);
     return batch.results;
   }
 
@@ -461,20 +491,26 @@ export class DbclientServer {
   async #lookup({ users, column, alone }: Question): Promise<Rows | undefined> {
     const { store, log } = this.#options;
     this.counters.queries++;
+    const start = now();
     try {
       const rows = alone && store.lookupAlone !== undefined
         ? [await store.lookupAlone(users[0], column)]
         : await store.lookup(users, column);
-      if (this.#databaseDown) log(`${store.name} answers again`);
+      if (this.#databaseDown) log(`${store.name} answers again`, { event: "database_up" });
       this.#databaseDown = false;
       return rows;
     } catch (error) {
       this.counters.databaseErrors++;
       if (!this.#databaseDown) {
-        log(error instanceof StoreError ? error.message : `${store.name}: ${error}`);
+        log(error instanceof StoreError ? error.message : `${store.name}: ${error}`, {
+          level: "err",
+          event: "database_down",
+        });
       }
       this.#databaseDown = true;
       return undefined;
+    } finally {
+      observe(this.counters.querySeconds, QUERY_BOUNDS, (now() - start) / 1000);
     }
   }
 }

@@ -1,11 +1,13 @@
 /** DBclient's service in one process: a store and a server; the same in the program itself and in its workers. */
-import { fromHex, type HashBackend, toHex } from "../mod.ts";
+import { fromHex, type HashBackend, type Log, type Readiness, toHex } from "../mod.ts";
 import type { Counters } from "./counters.ts";
 import { openStore } from "./database_io.ts";
 import { listenProblem, type ServerTls } from "./link_listener_io.ts";
 import { limitsOf } from "./link_options.ts";
 import { chooseServer, type ServerValues } from "./options.ts";
+import type { WorkerSnapshot } from "./metrics.ts";
 import { type KeySnapshot, KeyTable } from "./proxy_keys.ts";
+import { databaseCheck, processReadiness } from "./readiness_io.ts";
 import { revocationTable } from "./revocation_options.ts";
 import { Revocations } from "./revocations_io.ts";
 import { issuerSecretFile } from "./secret_io.ts";
@@ -31,6 +33,10 @@ export interface Service {
   readonly port: number;
   /** Those of each process, and those left of processes that have ended; at most a second old. */
   counters(): Counters[];
+  /** Each worker process; none where the service is in this one. */
+  workers(): WorkerSnapshot[];
+  /** Whether it can issue credentials, and what that depends on. */
+  ready(): Promise<Readiness>;
   setKeys(keys: KeySnapshot): void;
   setTls(tls: ServerTls): void;
   /** Ends it in good order. */
@@ -56,7 +62,7 @@ export function issuerSecret(values: ServerValues, store: SubscriberStore): stri
 export async function startService(
   setup: ServiceSetup,
   hashes: HashBackend,
-  log: (line: string) => void,
+  log: Log,
 ): Promise<Service> {
   const { values, given, password, port, tls } = setup;
   const choice = chooseServer(values, new Set(given));
@@ -94,9 +100,13 @@ export async function startService(
     await store.close();
     throw new StoreError(listenProblem(error, choice.listen, port));
   }
+  const database = databaseCheck(store);
   return {
     port: server.port,
     counters: () => [server.counters],
+    workers: () => [],
+    ready: () =>
+      processReadiness({ listening: server.listening, connected: server.counters.connected }, database),
     setKeys(snapshot) {
       keys = new KeyTable(snapshot);
       server.recheckKeys();

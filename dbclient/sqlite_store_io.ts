@@ -23,6 +23,12 @@ const BUSY_TIMEOUT = 10_000;
 /** Statements kept for {@linkcode SqliteStore.sql}. */
 const MAX_STATEMENTS = 16;
 
+/**
+ * Pages that SQLite keeps, KiB: with its own 2 MB a look-up in 100,000 rows reads most of its pages from the system again,
+ * which is a quarter of its time.
+ */
+const PAGE_CACHE = 65_536;
+
 /** What SQLite's check has found first, as one line: above it stand lines with nothing but the database's place. */
 function damage(found: string): string {
   return found.split("\n").find((line) => !line.startsWith("***")) ?? found;
@@ -94,6 +100,7 @@ export class SqliteStore implements SubscriberStore, SubscriberAdmin {
         Deno.openSync(path, { read: true, write: true, create, mode: 0o600 }).close();
       }
       database = new DatabaseSync(path);
+      database.exec(`PRAGMA cache_size = -${PAGE_CACHE}`);
       database.exec(
         `PRAGMA busy_timeout = ${BUSY_TIMEOUT}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`,
       );

@@ -2,7 +2,7 @@
  * Subscribers as DBclient needs them: the `subscriber` table of OpenSIPS and Kamailio behind one interface
  * (docs/PROTOCOL.md §10). A store passes the suite in `store_contract.ts`.
  */
-import type { Identity } from "../mod.ts";
+import type { Identity, ReadinessCheck } from "../mod.ts";
 
 /** Columns of the table that hold a hash of username ":" realm ":" password, in hexadecimal. */
 export const HASH_COLUMNS = ["ha1", "ha1_sha256", "ha1_sha512t256"] as const;
@@ -135,10 +135,10 @@ export function byPosition(
   users: readonly Identity[],
   rows: readonly Subscriber[],
 ): (Subscriber | undefined)[] {
-  if (users.length === 1 && rows.length === 1) {
-    const [user, row] = [users[0], rows[0]];
-    return [user.username === row.username && user.realm === row.realm ? row : undefined];
-  }
+  // The usual case: SQLite gives the rows in the order asked, and all users exist.
+  const inOrder = rows.length === users.length &&
+    rows.every(({ username, realm }, i) => username === users[i].username && realm === users[i].realm);
+  if (inOrder) return [...rows];
   const found = new Map<string, Subscriber>();
   for (const row of rows) found.set(key(row), row);
   return users.map((user) => found.get(key(user)));

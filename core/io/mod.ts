@@ -7,6 +7,8 @@ export * from "./dbclient_link_io.ts";
 export * from "./dbclient_link_types.ts";
 export * from "./dbclient_stream_io.ts";
 export * from "./hmac_io.ts";
+export * from "./log_io.ts";
+export * from "./metrics_server_io.ts";
 export { parseIpAddress } from "./ip_address.ts";
 export * from "./restarts.ts";
 export * from "./shared_clock_io.ts";

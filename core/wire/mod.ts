@@ -1,6 +1,7 @@
 /** The DBclient protocol: docs/PROTOCOL.md §9. */
 export { utf8Length, WireError } from "./bytes.ts";
 export {
+  ERROR_CODE,
   type ErrorName,
   type FrameName,
   type IssueErrorName,

@@ -1,5 +1,6 @@
 /** A worker of `dbclient --workers N`: serves as the supervisor tells it on standard input. */
-import { firstLine, loadHashBackend, StreamWriter } from "../../mod.ts";
+import { firstLine, loadHashBackend, type Log, StreamWriter } from "../../mod.ts";
+import { processFigures } from "../process_figures_io.ts";
 import { type Service, startService } from "../service_io.ts";
 import { type FromWorker, Lines, type ToWorker } from "./messages.ts";
 
@@ -20,10 +21,15 @@ function tell(message: FromWorker): void {
   output.push([encoder.encode(JSON.stringify(message) + "\n")]);
 }
 
-const log = (line: string) => tell({ kind: "log", line });
+const log: Log = (line, details = {}) => tell({ kind: "log", line, details });
 
 function report(): void {
-  for (const counters of service?.counters() ?? []) tell({ kind: "counters", counters });
+  const usage = processFigures();
+  for (const counters of service?.counters() ?? []) tell({ kind: "counters", counters, usage });
+}
+
+async function reportReadiness(): Promise<void> {
+  if (service !== undefined) tell({ kind: "readiness", readiness: await service.ready() });
 }
 
 async function start({ setup }: Extract<ToWorker, { kind: "start" }>): Promise<void> {
@@ -36,7 +42,12 @@ async function start({ setup }: Extract<ToWorker, { kind: "start" }>): Promise<v
   }
   tell({ kind: "ready", port: service.port });
   report();
-  reports = setInterval(report, REPORT_MS);
+  const isWatched = setup.values.metrics !== undefined;
+  if (isWatched) await reportReadiness();
+  reports = setInterval(() => {
+    report();
+    if (isWatched) reportReadiness();
+  }, REPORT_MS);
 }
 
 function end(code: number): Promise<void> {

@@ -1,6 +1,8 @@
 /** What the supervisor and a worker say to each other, one JSON object per line of the worker's standard input and output. */
+import type { LogDetails, Readiness } from "../../mod.ts";
 import type { Counters } from "../counters.ts";
 import type { ServerTls } from "../link_listener_io.ts";
+import type { ProcessFigures } from "../metrics.ts";
 import type { KeySnapshot } from "../proxy_keys.ts";
 import type { ServiceSetup } from "../service_io.ts";
 
@@ -18,8 +20,10 @@ export type FromWorker =
   /** It could not begin: one line. */
   | { readonly kind: "failed"; readonly reason: string }
   /** Once a second, and as the last word. */
-  | { readonly kind: "counters"; readonly counters: Counters }
-  | { readonly kind: "log"; readonly line: string };
+  | { readonly kind: "counters"; readonly counters: Counters; readonly usage: ProcessFigures }
+  /** Once a second, where metrics are served. */
+  | { readonly kind: "readiness"; readonly readiness: Readiness }
+  | { readonly kind: "log"; readonly line: string; readonly details: LogDetails };
 
 /** Cuts a stream of text into lines, whatever the pieces it arrives in. */
 export class Lines {

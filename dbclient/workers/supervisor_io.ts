@@ -1,8 +1,18 @@
 /** The processes of `dbclient --workers N`: started, watched, replaced, ended. */
-import { firstLine, now, Restarts, StreamWriter } from "../../mod.ts";
+import {
+  firstLine,
+  type Log,
+  type LogDetails,
+  now,
+  type Readiness,
+  Restarts,
+  StreamWriter,
+} from "../../mod.ts";
 import { type Counters, newCounters } from "../counters.ts";
 import { endedCounters, sumCounters } from "../counters_sum.ts";
 import type { ServerTls } from "../link_listener_io.ts";
+import type { ProcessFigures, WorkerSnapshot } from "../metrics.ts";
+import { workersReadiness } from "../workers_readiness.ts";
 import type { KeySnapshot } from "../proxy_keys.ts";
 import type { Service, ServiceSetup } from "../service_io.ts";
 import { StoreError } from "../subscriber.ts";
@@ -19,7 +29,7 @@ const HIDDEN = ["PROXYCHAIN_KEY", "PROXYCHAIN_DB_PASSWORD", "PROXYCHAIN_USER_PAS
 export interface SupervisorOptions {
   readonly workers: number;
   readonly setup: ServiceSetup;
-  log(line: string): void;
+  readonly log: Log;
   /** Default 10 s. */
   readonly silenceMs?: number;
 }
@@ -30,6 +40,9 @@ interface Place {
   readonly restarts: Restarts;
   process: WorkerProcess | undefined;
   counters: Counters;
+  /** What it said last about itself; undefined until it has. */
+  usage: ProcessFigures | undefined;
+  readiness: Readiness | undefined;
   /** Since when it serves, ms; undefined while it starts. */
   servingSince: number | undefined;
   /** When it was last heard of, ms. */
@@ -111,6 +124,8 @@ export class Supervisor implements Service {
       restarts: new Restarts(),
       process: undefined,
       counters: newCounters(),
+      usage: undefined,
+      readiness: undefined,
       servingSince: undefined,
       heardAt: now(),
       restart: undefined,
@@ -149,6 +164,21 @@ export class Supervisor implements Service {
   /** The latest counters of each worker, by place, and the sum of those that are gone. */
   counters(): Counters[] {
     return [...this.#places.map(({ counters }) => counters), this.#gone];
+  }
+
+  workers(): WorkerSnapshot[] {
+    return this.#places.flatMap(({ number, counters, usage }) =>
+      usage === undefined ? [] : [{ number, counters, usage }]
+    );
+  }
+
+  ready(): Promise<Readiness> {
+    return Promise.resolve(workersReadiness(
+      this.#places.map(({ number, servingSince, readiness }) => ({
+        number,
+        readiness: this.#ending || servingSince === undefined ? undefined : readiness,
+      })),
+    ));
   }
 
   setKeys(keys: KeySnapshot): void {
@@ -205,7 +235,7 @@ export class Supervisor implements Service {
       case "ready":
         place.servingSince = now();
         this.#setup = { ...this.#setup, port: message.port };
-        if (this.#starting === undefined) this.#log(place, "serves again");
+        if (this.#starting === undefined) this.#log(place, "serves again", { event: "worker" });
         else if (this.#places.every(({ process, servingSince }) => !process || servingSince !== undefined)) {
           this.#starting.resolve();
         }
@@ -216,9 +246,13 @@ export class Supervisor implements Service {
         break;
       case "counters":
         place.counters = message.counters;
+        place.usage = message.usage;
+        break;
+      case "readiness":
+        place.readiness = message.readiness;
         break;
       case "log":
-        this.#log(place, message.line);
+        this.#log(place, message.line, message.details);
         break;
     }
   }
@@ -229,6 +263,7 @@ export class Supervisor implements Service {
     place.process = undefined;
     this.#gone = sumCounters([this.#gone, endedCounters(place.counters)]);
     place.counters = newCounters();
+    place.usage = place.readiness = place.servingSince = undefined;
     if (this.#ending) return;
     if (this.#starting !== undefined) {
       return this.#starting.reject(new StoreError(`worker ${place.number} could not begin: ${reason}`));
@@ -247,7 +282,10 @@ export class Supervisor implements Service {
     }
   }
 
-  #log({ number }: Place, line: string): void {
-    this.#options.log(`worker ${number}: ${line}`);
+  #log({ number }: Place, line: string, details: LogDetails = { level: "warn", event: "worker" }): void {
+    this.#options.log(`worker ${number}: ${line}`, {
+      ...details,
+      fields: { ...details.fields, worker: number },
+    });
   }
 }
