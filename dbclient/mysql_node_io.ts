@@ -28,6 +28,12 @@ const STATUS = [
   "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only')",
 ];
 
+/**
+ * Makes a node of Galera answer only when it has what was committed at any node before: a row must not be older than the
+ * revocation serial that another node gave. Other servers do not know it.
+ */
+const SYNC: Statement = { sql: "SET SESSION wsrep_sync_wait = 1", values: [] };
+
 /** A node. Until its first look has ended it is `suspect`. */
 export class MysqlNode {
   readonly name: string;
@@ -45,6 +51,8 @@ export class MysqlNode {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking = false;
   #closed = false;
+  /** Whether it knows {@linkcode SYNC}; undefined: not asked yet. */
+  #syncs: boolean | undefined;
   /** Usual time for an answer, ms. */
   #usual = 0;
   #behindUntil = -Infinity;
@@ -125,7 +133,9 @@ export class MysqlNode {
       if (idle.usable) return idle;
       this.#drop(idle);
     }
-    return await this.#open();
+    const connection = await this.#open();
+    if (this.#syncs !== false) this.#syncs = await connection.execute([SYNC]).then(() => true, () => false);
+    return connection;
   }
 
   async #open(): Promise<MysqlConnection> {

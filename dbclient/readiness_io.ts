@@ -11,11 +11,9 @@ const NOBODY = { username: "\u0001", realm: "\u0001" };
 
 /** Asks the store for a user that cannot exist: one look-up in its index. */
 async function askStore(store: SubscriberStore): Promise<ReadinessCheck> {
-  const nodes = store.nodes?.().map(({ name, rank, why }) => ({
-    name,
-    ok: rank === "good",
-    detail: why || rank,
-  }));
+  const nodes = store.nodes?.().map(({ name, rank, why }): ReadinessCheck =>
+    rank === "good" ? { name, ok: true } : { name, ok: false, detail: why || rank }
+  );
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${TIMEOUT} ms`)), TIMEOUT);

@@ -2,7 +2,7 @@
  * Subscribers as DBclient needs them: the `subscriber` table of OpenSIPS and Kamailio behind one interface
  * (docs/PROTOCOL.md §10). A store passes the suite in `store_contract.ts`.
  */
-import type { Identity, ReadinessCheck } from "../mod.ts";
+import type { Identity } from "../mod.ts";
 
 /** Columns of the table that hold a hash of username ":" realm ":" password, in hexadecimal. */
 export const HASH_COLUMNS = ["ha1", "ha1_sha256", "ha1_sha512t256"] as const;
