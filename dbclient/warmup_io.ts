@@ -6,8 +6,8 @@ import {
   type HashBackend,
   type KeyHolder,
   loadHashBackend,
+  openWarmupFile,
   parseFlags,
-  readWarmupFile,
   systemRandom,
   TEXT_LIMIT,
   UsageError,
@@ -198,19 +198,15 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
     range[1] = Math.max(range[1], value);
   };
   try {
-    const file = await readWarmupFile(path, {
-      keys: [key],
-      expected: {},
-      allowOthers: true,
-      onRecord(record) {
-        const { number, credential } = record;
-        if (number < numbers[0]) firstUser = record;
-        if (number >= numbers[1]) lastUser = record;
-        widen(numbers, number);
-        widen(n, credential.n);
-      },
+    using file = await openWarmupFile(path, { keys: [key], expected: {}, allowOthers: true });
+    const { bytes, othersMayAccess } = file;
+    const { proxy, issuedAt, ttl, serial, algorithm, realms, count, firstNumber } = file.read((record) => {
+      const { number, credential } = record;
+      if (number < numbers[0]) firstUser = record;
+      if (number >= numbers[1]) lastUser = record;
+      widen(numbers, number);
+      widen(n, credential.n);
     });
-    const { proxy, issuedAt, ttl, serial, algorithm, realms, count, firstNumber, bytes } = file;
     const text = (seconds: number) => new Date(seconds * 1000).toISOString();
     return {
       file: path,
@@ -229,7 +225,7 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       n: count === 0 ? [0, 0] : n,
       ttl,
       bytes,
-      ownerOnly: !file.othersMayAccess,
+      ownerOnly: !othersMayAccess,
     };
   } catch (error) {
     const text = error instanceof Deno.errors.NotFound ? "no such file" : firstLine(error);

@@ -10,8 +10,8 @@ import {
 import {
   deriveCredential,
   loadHashBackend,
+  openWarmupFile,
   parseFlags,
-  readWarmupFile,
   UsageError,
   type WarmupRecord,
 } from "../mod.ts";
@@ -78,7 +78,8 @@ async function withStore(
 
 async function recordsOf(path: string): Promise<WarmupRecord[]> {
   const records: WarmupRecord[] = [];
-  await readWarmupFile(path, { keys: [KEY], expected: {}, onRecord: (record) => records.push(record) });
+  using file = await openWarmupFile(path, { keys: [KEY], expected: {} });
+  file.read((record) => records.push(record));
   return records;
 }
 

@@ -1,13 +1,8 @@
 /** Puts the parts of a proxy together: sans-I/O, for the program and for simulations alike. */
-import {
-  type Address,
-  DEFAULT_VERIFIER_POLICY,
-  type HashBackend,
-  type Identity,
-  type WarmupRecord,
-} from "../mod.ts";
+import { type Address, DEFAULT_VERIFIER_POLICY, type HashBackend, type Identity } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
+import type { WarmupRecords } from "./warmup_io.ts";
 import { cacheOptions, newCache, newOpaque, newSource, preload } from "./shared_parts.ts";
 import { defaultRoute } from "./default_route.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
@@ -114,7 +109,7 @@ export class Proxy {
    * @param issuedAt when the file was written, ms on the clock of `now`
    * @returns how many users have one now
    */
-  preload(records: readonly WarmupRecord[], issuedAt: number, serial: number, now: number): number {
+  preload(records: WarmupRecords, issuedAt: number, serial: number, now: number): number {
     return preload(this.source, records, issuedAt, serial, now);
   }
 
