@@ -4,7 +4,8 @@ import {
   DIGEST_VERDICTS,
   type DigestVerdict,
   NO_TRANSACTION,
-  type SipMessage,
+  parseUri,
+  SipMessage,
   type TransactionId,
   type Verdict,
   VERDICTS,
@@ -12,11 +13,23 @@ import {
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
 import { type Destination, textDestination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
-import { OwnRoute } from "./own_route.ts";
+import type { Fork, ForkOptions } from "./fork.ts";
+import { HeaderEdits } from "./header_edits.ts";
+import { OwnRoute, ownValues } from "./own_route.ts";
 import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
-import type { Forwarding, ProxyCore } from "./proxy_core.ts";
-import type { RouteActions, RouteRequest } from "./route.ts";
+import type { ProxyCore } from "./proxy_core.ts";
+import { withRequestUri } from "./request_rewrite.ts";
+import type { Forwarding } from "./request_writer.ts";
+import type {
+  DispatchAlgorithm,
+  FailureHook,
+  RelayOptions,
+  ReplyHook,
+  RouteActions,
+  RouteRequest,
+} from "./route.ts";
 import { ClaimView } from "./subscriber.ts";
+import { groupTargets, type RelayTarget } from "./targets.ts";
 
 /** Where a request stands. */
 type Progress =
@@ -28,18 +41,27 @@ type Progress =
   | "done";
 
 const NO_HEADERS: readonly string[] = [];
+/** RFC 3261 §11.2: what a proxy says of itself. */
+const CAPABILITIES: readonly string[] = [
+  "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH",
+  "Accept: application/sdp",
+  "Accept-Encoding: identity",
+  "Accept-Language: en",
+  "Supported: path",
+];
 
 /** A request and its route's decisions. */
 export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   readonly method: string;
   readonly hasToTag: boolean;
-  ownRoute = false;
   recordRoute = false;
   consumeDigest = false;
+  edits: HeaderEdits | undefined;
+  isForUs: boolean;
   #message: SipMessage;
   #claim: ClaimView;
   readonly #serial: number;
-  #kept = false;
+  #kept: boolean;
   #toldAt: number;
   #progress: Progress = "open";
   /** What Route says, as bits; -1 when it was not read yet. */
@@ -47,21 +69,39 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   #digestAccepted = false;
   #pcResult: PcResult | undefined;
   #digestResult: DigestResult | undefined;
+  #routing: number | undefined;
+  #targets: readonly RelayTarget[] | undefined;
+  #nextHops: readonly Destination[] | undefined;
+  #onFailure: FailureHook | undefined;
+  #onReply: ReplyHook | undefined;
+  /** The context whose failure hook this is. */
+  #fork: Fork | undefined;
 
   /**
+   * @param kept whether the message is another than the transaction holds
    * @param server NO_TRANSACTION for an ACK
    * @param claim of the message, as long as that is there
+   * @param isForUs whether the Request-URI names this proxy or a domain that it serves
+   * @param routing if the message is not as it came: what the proxy routes by, as it came
+   * @param byStrictRouter whether the Request-URI was this proxy's Record-Route value for the dialog
    */
   constructor(
     private readonly core: ProxyCore,
     message: SipMessage,
+    kept: boolean,
     private readonly server: TransactionId,
     claim: ClaimView,
     readonly source: Address,
+    isForUs: boolean,
     now: number,
+    routing?: number,
+    private readonly byStrictRouter = false,
   ) {
     this.#message = message;
+    this.#kept = kept;
     this.#claim = claim;
+    this.isForUs = isForUs;
+    this.#routing = routing;
     this.#serial = server === NO_TRANSACTION ? 0 : core.layer.serialOf(server);
     this.#toldAt = now;
     this.method = message.method;
@@ -90,7 +130,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   get isInDialog(): boolean {
-    return this.hasToTag && (this.#readRoute() & OwnRoute.TAGGED) !== 0;
+    return this.hasToTag && (this.byStrictRouter || (this.#readRoute() & OwnRoute.TAGGED) !== 0);
   }
 
   get hasForeignRoute(): boolean {
@@ -102,8 +142,17 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return this.#route;
   }
 
-  get isForUs(): boolean {
-    return this.core.isForUs(this.#message);
+  get routing(): number {
+    return this.#routing ??= this.core.branches.routing(this.#message);
+  }
+
+  get ownRoutes(): number {
+    return ownValues(this.#readRoute());
+  }
+
+  /** Nobody answers a challenge to it, and nothing waits for its responses here: it is sent on without a transaction. */
+  get #isBare(): boolean {
+    return this.method === "ACK" || this.method === "CANCEL";
   }
 
   get isAuthenticated(): boolean {
@@ -142,7 +191,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #authorizePc(kind: AuthKind, realm: string, table: string): Verdict {
     this.#check(realm, table);
-    if (this.server === NO_TRANSACTION) return "ok"; // ACK: docs/PROTOCOL.md §6
+    if (this.#isBare) return "ok"; // docs/PROTOCOL.md §6
     const result = this.#result();
     const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
@@ -157,7 +206,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
     if (this.#over()) return;
-    if (server === NO_TRANSACTION) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
+    if (this.#isBare) return this.#passOver();
     const { lines } = core;
     lines.clear();
     const state = core.pc.challenge(
@@ -231,7 +280,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #authorizeDigest(kind: AuthKind, realm: string, table: string): Promise<DigestVerdict> {
     this.#check(realm, table);
-    if (this.server === NO_TRANSACTION) return Promise.resolve("ok"); // ACK is never challenged (RFC 3261 §22.1)
+    if (this.#isBare) return Promise.resolve("ok"); // Never challenged (RFC 3261 §22.1).
     this.#keep();
     return new Promise((resolve) => {
       this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
@@ -246,6 +295,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #challengeDigest(kind: AuthKind, realm: string): void {
     this.#check(realm, "subscriber");
+    if (this.#isBare) return this.#passOver();
     const { answer, status, stale } = DIGEST_VERDICTS[this.#digestResult?.verdict ?? "no_credentials"];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, this.#digestResult?.reason);
@@ -263,6 +313,12 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (digest.answer === "refuse") return this.#challengeDigest(kind, realm);
     this.#check(realm, "subscriber");
     this.#challengePc(kind, realm, this.#digestLines(kind, realm, digest.stale ?? false));
+  }
+
+  /** What is never challenged (RFC 3261 §22.1): an ACK has no answer, and the CANCEL of an INVITE that is not known has this. */
+  #passOver(): void {
+    if (this.method === "CANCEL") this.reply(481);
+    else this.drop();
   }
 
   #refuse(status: number, reason: string | undefined): void {
@@ -283,23 +339,138 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   loose_route(): boolean {
-    return this.ownRoute = (this.#readRoute() & OwnRoute.OWN) !== 0;
+    return this.ownRoutes > 0;
   }
 
-  relay(destination?: string): void {
-    this.#relayTo(destination === undefined ? undefined : textDestination(destination));
+  lookup(table = "location"): boolean {
+    const { location } = this.core.services;
+    if (location === undefined) throw new TypeError("lookup: there is no registrar");
+    checkTable(table);
+    const uri = parseUri(this.#message.requestUri);
+    if (uri?.user === undefined) return false;
+    this.#targets = location.lookup(`sip:${uri.user}@${uri.host.toLowerCase()}`);
+    return this.#targets.length > 0;
   }
 
-  #relayTo(destination: Destination | undefined): void {
+  save(table = "location"): void {
+    const { location } = this.core.services;
+    if (location === undefined) throw new TypeError("save: there is no registrar");
+    checkTable(table);
     if (this.#over()) return;
-    this.core.forward(this.#message, this.server, this.source, this, destination, this.#now);
-    this.#progress = "done";
+    const { status, reason, headers } = location.save(this.#message, this.source, this.#now);
+    this.reply(status, reason, headers);
+  }
+
+  seturi(uri: string): void {
+    this.#rewrite(withRequestUri(this.#message, uri));
+  }
+
+  /** Goes on with another message, which is a copy. */
+  #rewrite(message: SipMessage): void {
+    if (this.#pcResult !== undefined && !this.#kept) this.core.keepPcResult();
+    this.#routing = this.routing;
+    this.#kept = true;
+    this.#message = message;
+    this.#claim = new ClaimView();
+    this.#claim.read(message);
+    this.isForUs = this.core.isForUs(message);
+  }
+
+  append_hf(line: string): void {
+    (this.edits ??= new HeaderEdits()).add(line);
+  }
+
+  remove_hf(name: string): void {
+    (this.edits ??= new HeaderEdits()).remove(name);
+  }
+
+  dsSelect(set: number, algorithm: DispatchAlgorithm = "round_robin"): boolean {
+    const { dispatcher } = this.core.services;
+    if (dispatcher === undefined) throw new TypeError("dsSelect: there is no dispatcher");
+    this.#nextHops = dispatcher.select(set, algorithm, this.#message).map(textDestination);
+    return this.#nextHops.length > 0;
+  }
+
+  pike_check_req(): boolean {
+    return this.core.services.flood?.check(this.source, this.#now) ?? true;
+  }
+
+  onFailure(hook: FailureHook): void {
+    this.#onFailure = hook;
+  }
+
+  onReply(hook: ReplyHook): void {
+    this.#onReply = hook;
+  }
+
+  relay(to?: string | readonly RelayTarget[], options?: RelayOptions): void {
+    if (typeof to === "object") this.#targets = to;
+    this.#relayTo(typeof to === "string" ? textDestination(to) : undefined, options?.recurse ?? false);
   }
 
   relay_to_next_hop(): void {
     // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
     if (this.core.nextHop === undefined && this.isForUs) return this.reply(404);
-    this.#relayTo(this.core.nextHop);
+    this.#relayTo(this.core.nextHop, false);
+  }
+
+  #relayTo(destination: Destination | undefined, recurse: boolean): void {
+    if (this.#over()) return;
+    this.#progress = "done";
+    const hops = destination === undefined ? this.#nextHops : undefined;
+    const first = destination ?? hops?.[0];
+    const plain = this.#targets === undefined && (hops === undefined || hops.length === 1) &&
+      this.#onFailure === undefined && this.#onReply === undefined && !recurse && this.#fork === undefined;
+    if (plain || this.#isBare) {
+      return this.core.forward(
+        this.#message,
+        this.server,
+        this.source,
+        this,
+        this.#isBare && this.#targets !== undefined ? bareDestination(this.#targets) : first,
+        this.#isBare,
+        this.#now,
+      );
+    }
+    this.#relayOnBranches(first === undefined ? [] : hops ?? [first], recurse);
+  }
+
+  #relayOnBranches(nextHops: readonly Destination[], recurse: boolean): void {
+    const { core } = this;
+    const fork = this.#fork;
+    const known = fork?.known ?? [];
+    const options: ForkOptions = {
+      groups: this.#targets === undefined ? [[undefined]] : groupTargets(this.#targets, known),
+      known,
+      nextHops,
+      recurse,
+      onFailure: this.#onFailure,
+      onReply: this.#onReply ?? fork?.onReply,
+    };
+    if (fork !== undefined) {
+      core.layer.stopTimer(this.server);
+      return core.forks.extend(fork, this, options, this.#now);
+    }
+    core.fork(this.#message, this.#kept, this.server, this.source, this, options, this.#now);
+  }
+
+  forward(destination?: string): void {
+    if (this.#over()) return;
+    // What was relayed already has a transaction, and keeps it.
+    if (this.#fork !== undefined) return this.relay(destination);
+    this.#progress = "done";
+    const target = destination === undefined ? this.#nextHops?.[0] : textDestination(destination);
+    this.core.forward(this.#message, this.server, this.source, this, target, true, this.#now);
+  }
+
+  /** The request goes on from here: all branches of this context have failed. */
+  continues(fork: Fork): void {
+    this.#fork = fork;
+    const { recordRoute, consumeDigest, edits, routing } = fork.how;
+    this.#routing = routing;
+    this.recordRoute = recordRoute;
+    this.consumeDigest = consumeDigest;
+    this.edits = edits;
   }
 
   reply(status: number, reason?: string, headers: readonly string[] = NO_HEADERS): void {
@@ -308,6 +479,10 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       this.core.reply(this.#message, this.server, status, reason, headers, this.#now);
     }
     if (status >= 200) this.#progress = "done";
+  }
+
+  options_reply(): void {
+    this.reply(200, undefined, CAPABILITIES);
   }
 
   drop(): void {
@@ -325,12 +500,15 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   /** To be called when the route has returned: it must have decided. */
   finish(): void {
-    if (this.#progress === "open") this.reply(500, "Route made no decision");
+    if (this.#progress !== "open") return;
+    if (this.#fork === undefined) this.reply(500, "Route made no decision");
+    else if (this.#isAlive()) this.core.forks.answer(this.#fork, this.#now);
   }
 
   /** To be called when the route has thrown. */
   failed(): void {
-    this.reply(500, "Server Internal Error");
+    if (this.#fork === undefined) this.reply(500, "Server Internal Error");
+    else this.finish();
   }
 
   /** Whether the request was decided (a challenge that waits is a decision), or its transaction has ended by itself (CANCEL). */
@@ -368,4 +546,18 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       throw new TypeError(`table ${JSON.stringify(table)}: DBclient knows "subscriber" alone`);
     }
   }
+}
+
+/** The registrar has one table. */
+function checkTable(table: string): void {
+  if (table !== "location") {
+    throw new TypeError(`table ${JSON.stringify(table)}: the registrar has "location" alone`);
+  }
+}
+
+/** Where what has no branches goes: to the first of its targets. */
+function bareDestination(targets: readonly RelayTarget[]): Destination {
+  return targets.length === 0
+    ? { status: 500, reason: "No target" }
+    : targets[0].received ?? textDestination(targets[0].uri);
 }
