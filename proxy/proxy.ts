@@ -77,12 +77,7 @@ export class Proxy {
       environment,
       pc,
       this.digest,
-      route ?? defaultRoute({
-        auth: settings.auth,
-        methods: settings.methods,
-        recordRoute: values.record_route,
-        foreignFrom: values.foreign_from,
-      }),
+      route ?? newDefaultRoute(values, settings),
     );
   }
 
@@ -95,6 +90,21 @@ export class Proxy {
   flush(now: number): void {
     this.source.flush(now);
     this.digest.flush();
+  }
+
+  /** Takes over what can change while it serves, for the requests that come after: see {@linkcode RELOADABLE}. */
+  reload(values: ProxyValues, settings: Settings, route: RouteFunction | undefined): void {
+    this.core.setRoute(route ?? newDefaultRoute(values, settings), values.next_hop);
+  }
+
+  /** From here on only what has begun is served. */
+  drain(): void {
+    this.core.draining = true;
+  }
+
+  /** Requests that have no final response yet. */
+  get open(): number {
+    return this.core.contexts.open;
   }
 
   /** Runs what is due. */
@@ -139,4 +149,13 @@ export class Proxy {
       digestAnswers: digest.asked,
     };
   }
+}
+
+function newDefaultRoute(values: ProxyValues, settings: Settings): RouteFunction {
+  return defaultRoute({
+    auth: settings.auth,
+    methods: settings.methods,
+    recordRoute: values.record_route,
+    foreignFrom: values.foreign_from,
+  });
 }

@@ -76,7 +76,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   readonly writer: RequestWriter;
   readonly forks: Forks;
   /** The routing function; another one takes over for the requests that come after. */
-  route: RouteFunction;
+  route!: RouteFunction;
   /** Requests that begin something are refused: the proxy is about to end. */
   draining = false;
   readonly branches: BranchIds;
@@ -106,10 +106,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
     readonly services: RouteServices = {},
   ) {
     const { random } = environment;
-    this.route = route;
+    this.setRoute(route, options.nextHop);
     this.realms = new Set(options.realms);
     this.#now = environment.now;
-    this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
@@ -139,8 +138,20 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.#now = now;
     const message = this.#message;
     const problem = message.parse(buffer, start, end);
-    if (problem === undefined) this.layer.receive(message, from, now);
-    else this.#refuseMalformed(message, problem, from);
+    if (problem !== undefined) return this.#refuseMalformed(message, problem, from);
+    // §16.7 step 3: but for those to its own CANCELs, a response that leads no further is none to a request of this proxy, and
+    // must not end the transaction of one.
+    if (!message.isRequest && message.cseqMethod !== "CANCEL" && message.secondVia() === undefined) {
+      this.counters.strays++;
+      return;
+    }
+    this.layer.receive(message, from, now);
+  }
+
+  /** Another route takes over, for the requests that come after. @param nextHop undefined: there is none */
+  setRoute(route: RouteFunction, nextHop: string | undefined): void {
+    this.route = route;
+    this.nextHop = nextHop === undefined ? undefined : textDestination(nextHop);
   }
 
   /** Whether a Request-URI names this proxy or a domain that it serves. */
@@ -415,8 +426,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
   ): void {
     const { contexts, layer } = this;
     if (contexts.isAnswered(server)) return;
-    // RFC 4320 §4.1: no answer at all rather than a 408.
-    if (status === 408 && message.method !== "INVITE") return layer.end(server, now);
+    if (message.method !== "INVITE") {
+      // RFC 4320 §4.1: no provisional response but 100, and no answer at all rather than a 408.
+      if (status > 100 && status < 200) return;
+      if (status === 408) return layer.end(server, now);
+    }
     if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
@@ -590,12 +604,6 @@ export class ProxyCore implements TransactionUser, ForkCore {
     chosen?: BranchResponse,
   ): void {
     const final = message.status >= 200;
-    if (message.secondVia() === undefined) {
-      // It cannot be forwarded, and without a final response the caller would wait for ever.
-      this.counters.strays++;
-      if (final) this.answerHeld(server, 502, now);
-      return;
-    }
     const patch = this.#patch.begin(message);
     popVia(patch);
     // One that was chosen among others was looked at when it came.
@@ -604,6 +612,10 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (final) {
       const line = this.#confirmationLine(message, server, now, undefined);
       if (line !== undefined) patch.insert(message.headersEnd, line.buffer, 0, line.length);
+    }
+    if (message.contentLength < 0 && isReliable(this.layer.toOf(server))) {
+      // §16.7 step 9, §18.3: over a stream nothing else says where it ends.
+      patch.insert(message.headersEnd, `Content-Length: ${message.bodyEnd - message.bodyStart}\r\n`);
     }
     if (patch.length > MAX_MESSAGE) {
       // It cannot be sent on, and without a final response the caller would wait for ever.

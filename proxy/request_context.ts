@@ -419,7 +419,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#progress = "done";
     const hops = destination === undefined ? this.#nextHops : undefined;
     const first = destination ?? hops?.[0];
-    const plain = this.#targets === undefined && (hops === undefined || hops.length === 1) &&
+    const plain = this.#targets === undefined && (hops === undefined || hops.length <= 1) &&
       this.#onFailure === undefined && this.#onReply === undefined && !recurse && this.#fork === undefined;
     if (plain || this.#isBare) {
       return this.core.forward(
@@ -449,7 +449,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     };
     if (fork !== undefined) {
       core.layer.stopTimer(this.server);
-      return core.forks.extend(fork, this, options, this.#now);
+      return core.forks.extend(fork, this.#message, this, options, this.#now);
     }
     core.fork(this.#message, this.#kept, this.server, this.source, this, options, this.#now);
   }

@@ -56,7 +56,10 @@ export class Crew {
   readonly #counts: CountsOfWorkers;
   readonly #served = Promise.withResolvers<void>();
   readonly #connected = Promise.withResolvers<void>();
+  readonly #drained = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
+  /** Places that still have requests to answer, before the end. */
+  readonly #draining = new Set<Place>();
   #watch: ReturnType<typeof setInterval> | undefined;
   /** Whether all have served: from then on a failure ends nothing but the worker. */
   #begun = false;
@@ -116,6 +119,21 @@ export class Crew {
   /** Changes the keys of all workers; those that are started later have them from `startOf`. */
   setKeys(keys: readonly Uint8Array[]): void {
     this.#send({ kind: "keys", keys });
+  }
+
+  /** Has all workers take over another routing; those that replace a crashed one begin with it (`startOf`). */
+  reload(message: Extract<ToWorker, { kind: "reload" }>): void {
+    this.#send(message);
+  }
+
+  /** Has all workers refuse what begins something, and waits until they have answered the rest, `ms` at most. */
+  async drain(ms: number): Promise<void> {
+    for (const place of this.#places) if (place.thread !== undefined) this.#draining.add(place);
+    if (this.#draining.size === 0) return;
+    this.#send({ kind: "drain", ms });
+    const timer = setTimeout(this.#drained.resolve, ms + END_MS);
+    await this.#drained.promise;
+    clearTimeout(timer);
   }
 
   /** Ends all workers. */
@@ -179,6 +197,9 @@ export class Crew {
       case "crashed":
         this.#lost(place, message.reason);
         break;
+      case "drained":
+        this.#leaveDraining(place);
+        break;
       case "ended":
         this.#counts.report(place.number, message.counts);
         this.#dismiss(place);
@@ -201,8 +222,13 @@ export class Crew {
     place.restart = setTimeout(() => this.#start(place), pause);
   }
 
+  #leaveDraining(place: Place): void {
+    if (this.#draining.delete(place) && this.#draining.size === 0) this.#drained.resolve();
+  }
+
   /** Ends a worker's thread, unless there is none. */
   #dismiss(place: Place): void {
+    this.#leaveDraining(place);
     place.thread?.terminate();
     place.thread = undefined;
     const { descriptors } = place;

@@ -42,10 +42,12 @@ function crash(event: Uncaught): void {
   scope.close();
 }
 
-async function start({ values, settings, keys, tls, shared, clockOrigin }: WorkerStart): Promise<void> {
+async function start(
+  { values, settings, keys, tls, shared, clockOrigin, routeVersion }: WorkerStart,
+): Promise<void> {
   joinClock(clockOrigin);
   const { backend: hashes } = await loadHashBackend(values.hash);
-  const route = values.route === undefined ? undefined : await loadRoute(values.route);
+  const route = values.route === undefined ? undefined : await loadRoute(values.route, routeVersion);
   const log = (event: string, fields: Readonly<Record<string, string | number>>) =>
     scope.postMessage({ kind: "log", event, fields });
   const running = await RunningProxy.start({ values, settings, hashes, keys, tls, route, shared, log });
@@ -68,11 +70,27 @@ async function end(): Promise<void> {
   scope.close();
 }
 
+async function reload({ values, settings, version }: Extract<ToWorker, { kind: "reload" }>): Promise<void> {
+  try {
+    await proxy?.reload(values, settings, version);
+  } catch (error) {
+    const reason = (error as Error).message.split("\n")[0];
+    scope.postMessage({ kind: "log", event: "not_reloaded", fields: { reason } });
+  }
+}
+
+async function drain(ms: number): Promise<void> {
+  await proxy?.drain(ms);
+  scope.postMessage({ kind: "drained" });
+}
+
 scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
   if (data.kind === "keys") return proxy?.setKeys(data.keys);
+  if (data.kind === "reload") return void reload(data);
+  if (data.kind === "drain") return void drain(data.ms);
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
     scope.close();

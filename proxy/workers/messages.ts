@@ -15,6 +15,8 @@ export interface WorkerStart {
   readonly shared: SharedParts;
   /** For `joinClock`. */
   readonly clockOrigin: number;
+  /** Which reading of the module of `--route`: 0 is that of the start. */
+  readonly routeVersion: number;
 }
 
 /** To a worker. */
@@ -22,6 +24,15 @@ export type ToWorker =
   | WorkerStart
   /** Other keys for the links to DBclient from now on. */
   | { readonly kind: "keys"; readonly keys: readonly Uint8Array[] }
+  /** Take over another routing. */
+  | {
+    readonly kind: "reload";
+    readonly values: ProxyValues;
+    readonly settings: Settings;
+    readonly version: number;
+  }
+  /** Refuse what begins something, and say "drained" when all requests are answered, or after this time. */
+  | { readonly kind: "drain"; readonly ms: number }
   /** Stop serving, say "ended", and end. */
   | { readonly kind: "end" };
 
@@ -57,5 +68,7 @@ export type FromWorker =
   }
   /** Nobody has caught an error: it serves no more. */
   | { readonly kind: "crashed"; readonly reason: string }
+  /** Its requests are answered, or the time is over. */
+  | { readonly kind: "drained" }
   /** It has ended as it was told. */
   | { readonly kind: "ended"; readonly counts: Counts };

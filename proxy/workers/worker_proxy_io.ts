@@ -9,10 +9,12 @@ import {
   systemRandom,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
+import type { ProxyValues } from "../options.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
 import { Crew, type Thread } from "./crew_io.ts";
+import type { Settings } from "../settings.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** The main thread asks for no credentials. */
@@ -38,6 +40,13 @@ interface SharedKeys {
   current: readonly Uint8Array[];
 }
 
+/** The routing at present. */
+interface Routing {
+  values: ProxyValues;
+  settings: Settings;
+  version: number;
+}
+
 /** A running proxy with several workers. */
 export class WorkerProxy implements ProgramProxy {
   readonly io = "batched";
@@ -46,6 +55,7 @@ export class WorkerProxy implements ProgramProxy {
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
   readonly #keys: SharedKeys;
+  readonly #routing: Routing;
 
   private constructor(
     crew: Crew,
@@ -53,9 +63,11 @@ export class WorkerProxy implements ProgramProxy {
     bound: readonly Bound[],
     cache: CredentialCache,
     preloaded: number,
+    routing: Routing,
   ) {
     this.#crew = crew;
     this.#keys = keys;
+    this.#routing = routing;
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
@@ -80,6 +92,8 @@ export class WorkerProxy implements ProgramProxy {
         const source = newSource(values, cache, NOBODY);
         preloaded = preload(source, warmup.records, warmup.issuedAt, warmup.serial, now());
       }
+      const { settings } = options;
+      const routing: Routing = { values, settings, version: 0 };
       const crew = await Crew.start({
         workers: values.workers,
         cache,
@@ -88,10 +102,10 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, keys, bound, cache.buffer),
+        startOf: startOf(options, keys, routing, bound, cache.buffer),
         log,
       });
-      return new WorkerProxy(crew, keys, bound, cache, preloaded);
+      return new WorkerProxy(crew, keys, bound, cache, preloaded, routing);
     } catch (error) {
       close(bound);
       throw error;
@@ -114,6 +128,17 @@ export class WorkerProxy implements ProgramProxy {
   setKeys(keys: readonly Uint8Array[]): void {
     this.#keys.current = keys;
     this.#crew.setKeys(keys);
+  }
+
+  reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    Object.assign(this.#routing, { values, settings, version });
+    const routing = { values: workerValues(values), settings, version };
+    this.#crew.reload({ kind: "reload", ...routing });
+    return Promise.resolve();
+  }
+
+  drain(ms: number): Promise<void> {
+    return this.#crew.drain(ms);
   }
 
   async close(): Promise<void> {
@@ -141,31 +166,36 @@ function close(bound: readonly Bound[]): void {
   for (const { listen, reply } of bound) for (const socket of [...listen, ...reply]) socket.close();
 }
 
-/** What each worker is told. */
+/** The values with each worker's share of what they share. */
+function workerValues(values: ProxyValues): ProxyValues {
+  const share = (limit: number) => Math.ceil(limit / values.workers);
+  return {
+    ...values,
+    max_transactions: share(values.max_transactions),
+    miss_limit: share(values.miss_limit),
+  };
+}
+
+/** What each worker is told; one that begins later hears of the routing as it is then. */
 function startOf(
   options: WorkerOptions,
   keys: SharedKeys,
+  routing: Routing,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
 ): (place: number, serial: number | undefined) => WorkerStart {
-  const { values, settings, tls, warmup } = options;
-  const share = (limit: number) => Math.ceil(limit / values.workers);
+  const { tls, warmup } = options;
   const common = {
-    values: {
-      ...values,
-      max_transactions: share(values.max_transactions),
-      miss_limit: share(values.miss_limit),
-    },
-    dialogKey: settings.dialogKey ?? newDialogKey(options),
+    dialogKey: options.settings.dialogKey ?? newDialogKey(options),
     opaque: newOpaque(systemRandom),
     all: bound.flatMap(({ reply }) => reply.map(({ local }) => local)),
     origin: clockOrigin(),
   };
   return (place, serial) => ({
     kind: "start",
-    values: common.values,
+    values: workerValues(routing.values),
     settings: {
-      ...settings,
+      ...routing.settings,
       listen: bound.map(({ listen }) => listen[place].local),
       dialogKey: common.dialogKey,
       opaque: common.opaque,
@@ -182,5 +212,6 @@ function startOf(
       serial: serial ?? warmup?.serial,
     },
     clockOrigin: common.origin,
+    routeVersion: routing.version,
   });
 }
