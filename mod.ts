@@ -9,6 +9,8 @@ export * from "./core/digest/mod.ts";
 export * from "./core/dns/mod.ts";
 export * from "./core/hash/mod.ts";
 export * from "./core/io/mod.ts";
+export * from "./core/metrics/mod.ts";
 export * from "./core/random.ts";
 export * from "./core/sip/mod.ts";
+export * from "./core/version.ts";
 export * from "./core/wire/mod.ts";

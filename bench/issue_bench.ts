@@ -79,7 +79,7 @@ try {
           results: issuer.issue(algorithm, batch, found, 0).results,
         });
       });
-      const server = new DbclientServer({
+      const server = await DbclientServer.start({
         host: "127.0.0.1",
         port: 0,
         store,

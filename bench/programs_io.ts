@@ -111,7 +111,8 @@ export async function startDbclient(
     permissions: "dbclient",
     args: [
       ...["--db", `sqlite:${options.database}`, "-n", String(options.chain)],
-      ...["-p", "0", "-h", HOST, "--stats_file", options.statsFile],
+      // One process, so that its CPU time is all of DBclient's.
+      ...["-p", "0", "-h", HOST, "--stats_file", options.statsFile, "--workers", "1"],
     ],
     env: { PROXYCHAIN_KEY: site.key },
   });

@@ -23,7 +23,7 @@ import { Proxy } from "../proxy/proxy.ts";
 import { readSettings } from "../proxy/settings.ts";
 import { readWarmup } from "../proxy/warmup_io.ts";
 
-const WRITTEN = 20_000;
+const WRITTEN = 200_000;
 const LOADED = 200_000;
 const REALM = "example.com";
 const key = new Uint8Array(16).fill(1);
@@ -66,6 +66,7 @@ for (const algorithm of ["SHA-1", "SHA-256"] as const) {
         key,
         values,
         time: Date.now() / 1000,
+        serial: 0,
       });
     },
   });

@@ -54,7 +54,7 @@ Deno.test("CSV: what is wrong is named with file, line and column", async () => 
     [head + "a,b,c,d\n", "users.csv:2:4: 4 values"],
     [head + ",b,c\n", "users.csv:2:1: username is empty"],
     [head + "a,,c\n", "users.csv:2:2: domain is empty"],
-    [head + "a,b,\n", "users.csv:2:3: password is empty"],
+    [head + "a,b,\n", "users.csv:2:3: password is empty, and there is no hash"],
     [head + "a:x,b,c\n", "users.csv:2:1: username has a colon"],
     [head + `${"x".repeat(65)},b,c\n`, "users.csv:2:1: username has more than 64 characters"],
     [head + "a\tb,b,c\n", "users.csv:2:1: username has control characters"],

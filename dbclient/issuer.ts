@@ -75,7 +75,7 @@ export class Issuer {
     algorithm: ChainAlgorithm,
     users: readonly Identity[],
     rows: readonly (Subscriber | undefined)[],
-    serial: number,
+    serial: number | readonly number[],
   ): IssuedBatch {
     return toEnd(this.issueInSteps(algorithm, users, rows, serial));
   }
@@ -85,13 +85,13 @@ export class Issuer {
    * takes more than a few milliseconds.
    *
    * @param rows by position, as the store gave them for {@linkcode columnOf} the algorithm
-   * @param serial the revocation serial that was read before the rows
+   * @param serial the revocation serial that was read before the rows, or one for each of them
    */
   *issueInSteps(
     algorithm: ChainAlgorithm,
     users: readonly Identity[],
     rows: readonly (Subscriber | undefined)[],
-    serial: number,
+    serial: number | readonly number[],
   ): Steps<IssuedBatch> {
     const { hashes, n, ttl, random, secret } = this.#options;
     const column = columnOf(algorithm);
@@ -122,7 +122,9 @@ export class Issuer {
     const nonces = random.bytes(holders.length * NONCE_BYTES);
     const derived = yield* deriveCredentialsInSteps(hashes.many(algorithm), holders, nonces, n, STEP_LINKS);
     for (const [i, { nonce, anchor, key }] of derived.entries()) {
-      results[positions[i]] = { status: "ok", credential: { nonce, n, anchor, key, ttl, serial } };
+      const position = positions[i];
+      const known = typeof serial === "number" ? serial : serial[position];
+      results[position] = { status: "ok", credential: { nonce, n, anchor, key, ttl, serial: known } };
     }
     return { results, credentials: derived.length, decoys, withoutHash };
   }

@@ -1,96 +1,145 @@
 /** DBclient: issues temporary credentials to proxies from a subscriber database. Entry of `deno task dbclient`. */
-import { firstLine, formatHelp, type HashBackend, loadHashBackend, parseFlags, UsageError } from "../mod.ts";
+import {
+  firstLine,
+  formatAddress,
+  formatHelp,
+  type HashBackend,
+  loadHashBackend,
+  type Log,
+  now,
+  openLog,
+  parseFlags,
+  UsageError,
+} from "../mod.ts";
+import { sumCounters } from "./counters_sum.ts";
 import { CsvRowError } from "./csv_io.ts";
-import { chooseServer, SERVER_FLAGS, type ServerChoice } from "./options.ts";
-import { databasePassword, linkKey } from "./password_io.ts";
+import { openStore } from "./database_io.ts";
+import { readKeys, readTls, Reloading } from "./link_files_io.ts";
+import { serveMetrics } from "./metrics_io.ts";
+import { metricsAddress } from "./metrics_options.ts";
+import { listenProblem } from "./link_listener_io.ts";
+import { checkLink, workersOf } from "./link_options.ts";
+import { chooseServer, SERVER_FLAGS, type ServerChoice, type ServerValues } from "./options.ts";
+import { databasePassword } from "./password_io.ts";
 import { print } from "./print_io.ts";
-import { issuerSecretFile } from "./secret_io.ts";
-import { DbclientServer } from "./server_io.ts";
-import { SqliteStore } from "./sqlite_store_io.ts";
+import { KeyRing } from "./proxy_keys.ts";
+import { revocationTable } from "./revocation_options.ts";
+import { revocationSchemaCommand } from "./revocation_schema_io.ts";
+import { Revocations } from "./revocations_io.ts";
+import { revokeCommand } from "./revoke_io.ts";
+import { schema, schemaText } from "./schema_io.ts";
+import { issuerSecret, type Service, type ServiceSetup, startService } from "./service_io.ts";
 import { writeStats } from "./stats_io.ts";
-import { StoreError, type SubscriberStore } from "./subscriber.ts";
+import { StoreError } from "./subscriber.ts";
 import { users } from "./users_io.ts";
 import { warmup } from "./warmup_io.ts";
+import { Supervisor } from "./workers/supervisor_io.ts";
 
 const USAGE = `Usage: dbclient [flags]              serve proxies
-       dbclient users COMMAND …     manage subscribers of the embedded database; dbclient users --help
+       dbclient users COMMAND …     manage subscribers; dbclient users --help
+       dbclient schema …            print the SQL for a new database; dbclient schema --help
+       dbclient schema --revocation …  the SQL by which changes reach the proxies; with --help
+       dbclient revoke USER …       make users' credentials void at every proxy; dbclient revoke --help
        dbclient warmup …            write credentials to a file for a proxy's start; dbclient warmup --help`;
 const NOTES =
   `With SQLite (--db) -h is the address to listen on; with MySQL or MariaDB (-d) it is that of the database, as in
-the mysql client, and --listen is the address to listen on. SIGUSR2 prints the counters.`;
+the mysql client, and --listen is the address to listen on. Off loopback it takes both TLS and a key.
+SIGHUP reads keys and certificate again; SIGUSR2 prints the counters.`;
 /** How often `--stats_file` is written, milliseconds. */
 const STATS_INTERVAL = 1000;
 
-function say(line: string): void {
-  console.error(`dbclient: ${line}`);
-}
-
-type Values = ReturnType<typeof parseFlags<typeof SERVER_FLAGS>>["values"];
+/** The log, as soon as its flags are read; before that, and for the commands, plain lines. */
+let say: Log = (line) => console.error(`dbclient: ${line}`);
 
 async function serve(
-  values: Values,
+  values: ServerValues,
+  given: ReadonlySet<string>,
+  keys: KeyRing,
   choice: ServerChoice,
   hashes: HashBackend,
-  password: string,
-  key: Uint8Array | undefined,
 ): Promise<void> {
-  const { database, listen, algorithms } = choice;
-  const fresh = crypto.getRandomValues(new Uint8Array(32));
-  let store: SubscriberStore;
-  let issuerSecret: Uint8Array;
-  if (database.kind === "sqlite") {
-    const sqlite = new SqliteStore(database.path);
-    store = sqlite;
-    issuerSecret = values.issuer_secret_file === undefined
-      ? sqlite.issuerSecret(fresh)
-      : issuerSecretFile(values.issuer_secret_file, fresh);
-  } else {
-    // The driver takes longer to load than the rest of the program, so only who uses it waits for it.
-    const { MysqlStore } = await import("./mysql_store_io.ts");
-    store = await MysqlStore.open({ ...database, password });
-    issuerSecret = issuerSecretFile(values.issuer_secret_file ?? "dbclient_issuer_secret", fresh);
-  }
+  const { listen } = choice;
+  const workers = workersOf(values, { os: Deno.build.os, cores: navigator.hardwareConcurrency });
+  const password = databasePassword(choice.database, values, given, say);
+  const tls = readTls(values, say);
+  const store = await openStore(choice.database, { password, hashes, create: true, log: say });
+  let subscribers: number;
+  let secret: string;
+  let revocable: boolean;
   try {
-    const subscribers = await store.count();
-    const server = new DbclientServer({
-      host: listen,
-      port: values.p,
-      store,
-      hashes,
-      n: values.n,
-      ttl: values.ttl,
-      issuerSecret,
-      algorithms,
-      keysOf: () => key === undefined ? [] : [key],
-      maxConnections: values.max_connections,
-      log: say,
-    });
-    await run(server, values.stats_file, () => {
-      const address = listen.includes(":") ? `[${listen}]` : listen;
-      const parts = [
-        `ready on ${address}:${server.port}`,
-        `${store.name} (${subscribers} subscribers)`,
-        `n ${values.n}`,
-        hashes.name,
-        ...(key === undefined ? [] : ["with a key"]),
-      ];
-      say(parts.join(", "));
-    });
+    revocable = await Revocations.exist(store, revocationTable(values));
+    subscribers = await store.count();
+    secret = issuerSecret(values, store);
   } finally {
     await store.close();
   }
+  if (values.p !== 0) checkPort(listen, values.p);
+  const setup: ServiceSetup = {
+    values,
+    given: [...given],
+    password,
+    issuerSecret: secret,
+    keys: keys.snapshot(now()),
+    tls,
+    port: values.p,
+  };
+  const service = workers === 1
+    ? await startService(setup, hashes, say)
+    : await Supervisor.start({ workers, setup, log: say });
+  await using _metrics = await serveMetrics(metricsAddress(values.metrics), {
+    counters: () => sumCounters(service.counters()),
+    workers: () => service.workers(),
+    ready: () => service.ready(),
+    hash: hashes.name,
+    log: say,
+  }).catch(async (error) => {
+    await service.close();
+    throw error;
+  });
+  const reloading = new Reloading(service, values, keys, say);
+  await run(service, values.stats_file, () => reloading.reload(), () => {
+    const parts = [
+      `ready on ${formatAddress({ host: listen, port: service.port })}`,
+      `${store.name} (${subscribers} subscribers)`,
+      `n ${values.n}`,
+      hashes.name,
+      ...(workers === 1 ? [] : [`${workers} workers`]),
+      ...(tls === undefined ? [] : ["TLS"]),
+      ...(keys.asksForKeys ? ["with a key"] : []),
+      ...(revocable ? ["revocations followed"] : []),
+    ];
+    const fields = { address: listen, port: service.port, database: store.name, subscribers, n: values.n };
+    say(parts.join(", "), { event: "ready", fields: { ...fields, hash: hashes.name, workers } });
+  });
+  reloading.end();
 }
 
-/** Waits for the end of the server: SIGTERM or SIGINT. */
-async function run(server: DbclientServer, statsFile: string | undefined, ready: () => void): Promise<void> {
+/** Finds out whether a stranger has the port: our own workers share it, and would share it with him. */
+function checkPort(host: string, port: number): void {
+  try {
+    Deno.listen({ hostname: host, port }).close();
+  } catch (error) {
+    throw new StoreError(listenProblem(error, host, port));
+  }
+}
+
+/** Waits for the end of the service: SIGTERM or SIGINT. */
+async function run(
+  service: Service,
+  statsFile: string | undefined,
+  reload: () => void,
+  ready: () => void,
+): Promise<void> {
   let complained = false;
   const stats = () => {
     if (statsFile === undefined) return;
     try {
-      writeStats(statsFile, server.counters);
+      writeStats(statsFile, sumCounters(service.counters()));
       complained = false;
     } catch (error) {
-      if (!complained) say(`cannot write ${statsFile}: ${firstLine(error)}`);
+      if (!complained) {
+        say(`cannot write ${statsFile}: ${firstLine(error)}`, { level: "err", event: "stats_file" });
+      }
       complained = true;
     }
   };
@@ -99,24 +148,33 @@ async function run(server: DbclientServer, statsFile: string | undefined, ready:
   const ended = new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, resolve);
   });
+  Deno.addSignalListener("SIGHUP", reload);
   // Not SIGUSR1: Deno opens its debugger on that one.
-  Deno.addSignalListener("SIGUSR2", () => say(`counters ${JSON.stringify(server.counters)}`));
+  Deno.addSignalListener("SIGUSR2", () => {
+    say(`counters ${JSON.stringify(sumCounters(service.counters()))}`, { event: "counters" });
+  });
   ready();
   await ended;
   clearInterval(timer);
-  await server.close();
+  await service.close();
   stats();
-  const { usersAsked, credentialsIssued, decoys, verifyAnswers, queries } = server.counters;
+  const { usersAsked, credentialsIssued, decoys, verifyAnswers, queries } = sumCounters(service.counters());
   say(
     `ended: ${credentialsIssued} credentials for ${usersAsked} users asked (${decoys} decoys), ` +
       `${verifyAnswers} Digest answers, ${queries} queries`,
+    { event: "ended", fields: { credentialsIssued, usersAsked, decoys, verifyAnswers, queries } },
   );
 }
 
 async function main(args: readonly string[]): Promise<number> {
   try {
     if (args[0] === "users") return await users(args.slice(1), (line) => say(line));
+    if (args[0] === "schema" && args.includes("--revocation")) {
+      return await revocationSchemaCommand(args.slice(1), (line) => say(line));
+    }
+    if (args[0] === "schema") return schema(args.slice(1));
     if (args[0] === "warmup") return await warmup(args.slice(1), (line) => say(line));
+    if (args[0] === "revoke") return await revokeCommand(args.slice(1), (line) => say(line));
     const { values, positional, given, help } = parseFlags(SERVER_FLAGS, args, (name) => Deno.env.get(name));
     if (help) {
       print([formatHelp(USAGE, SERVER_FLAGS, NOTES)]);
@@ -124,23 +182,32 @@ async function main(args: readonly string[]): Promise<number> {
     }
     if (positional.length > 0) {
       throw new UsageError(
-        `${JSON.stringify(positional[0])} is not known; it takes flags, users COMMAND or warmup`,
+        `${
+          JSON.stringify(positional[0])
+        } is not known; it takes flags, users COMMAND, schema, revoke or warmup`,
       );
     }
     const choice = chooseServer(values, given);
-    const password = databasePassword(choice.database, values, given, say);
-    const key = linkKey(values.key_file);
-    const { backend, warning } = await loadHashBackend(values.hash);
-    if (warning !== undefined) say(warning);
-    try {
-      await serve(values, choice, backend, password, key);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-      throw new StoreError(`${choice.listen}:${values.p} is in use by another program`);
+    if (values.schema) {
+      print([schemaText(choice.database.kind, choice.database.table)]);
+      return 0;
     }
+    metricsAddress(values.metrics);
+    const { log, flush } = openLog({
+      program: "dbclient",
+      format: values.log_format,
+      level: values.log_level,
+    });
+    say = log;
+    globalThis.addEventListener("unload", flush);
+    const keys = new KeyRing(readKeys(values), values.key_overlap * 1000);
+    checkLink(choice.listen, values, keys.asksForKeys);
+    const { backend, warning } = await loadHashBackend(values.hash);
+    if (warning !== undefined) say(warning, { level: "warn", event: "hash_backend" });
+    await serve(values, given, keys, choice, backend);
     return 0;
   } catch (error) {
-    say(firstLine(error));
+    say(firstLine(error), { level: "crit", event: "failed" });
     if (error instanceof UsageError) return 2;
     if (!(error instanceof StoreError || error instanceof CsvRowError)) console.error(error);
     return 1;

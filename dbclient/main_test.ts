@@ -2,40 +2,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { DbclientConnection, loadHashBackend } from "../mod.ts";
+import { command, oneLine, run, withDirectory } from "./program_testing_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
 const { backend } = await loadHashBackend();
 const sha256 = backend.get("SHA-256");
-
-function command(args: string[], options: { stdin?: "piped" | "null"; env?: Record<string, string> } = {}) {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "-P=dbclient", "dbclient/main.ts", ...args],
-    cwd: ROOT,
-    stdin: options.stdin ?? "null",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1", ...options.env },
-  });
-}
-
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(args: string[], stdin?: string, env: Record<string, string> = {}): Promise<Result> {
-  const child = command(args, { stdin: stdin === undefined ? "null" : "piped", env }).spawn();
-  if (stdin !== undefined) {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(stdin));
-    await writer.close();
-  }
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
-}
 
 /** A running server, with its lines on standard error. */
 async function start(args: string[], env: Record<string, string> = {}) {
@@ -62,26 +33,15 @@ async function start(args: string[], env: Record<string, string> = {}) {
   };
 }
 
-async function withDirectory(test: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "dbclient_" });
-  try {
-    await test(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-const oneLine = (text: string) => assertEquals(text.trimEnd().split("\n").length, 1, text);
-
 Deno.test("wrong flags: one line, exit code 2; --help names every flag, exit code 0", async () => {
   const cases: [string[], string][] = [
     [["-n", "0"], "from 1 to 65535"],
     [["--chain_lenght", "3"], "unknown flag"],
-    [["-h", "0.0.0.0"], "no TLS yet"],
+    [["-h", "0.0.0.0"], "needs TLS (--tls_certificate FILE, --tls_private_key FILE) and a key"],
     [["frobnicate"], "is not known"],
-    [["users"], "it takes one of add, import, list, remove"],
+    [["users"], "it takes one of add, import, export, list, remove, passwd"],
     [["users", "add", "alice"], "USER@REALM"],
-    [["users", "list", "--db", "mysql:x"], "sqlite:FILE"],
+    [["users", "list", "--db", "mysql:x"], "mysql://USER@ADDRESS:PORT"],
     [["--key_file", "/nowhere/key"], "cannot read /nowhere/key"],
   ];
   const results = await Promise.all(cases.map(([args]) => run(args)));
@@ -115,10 +75,10 @@ Deno.test("users: add, import, list and remove, while the server runs on the sam
   withDirectory(async (directory) => {
     const db = `sqlite:${directory}/a.db`;
     const statsFile = `${directory}/stats.json`;
-    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile]);
+    const server = await start(["--db", db, "-n", "20", "--stats_file", statsFile, "--workers", "1"]);
     assertMatch(
       server.ready,
-      /^dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, lanes$/,
+      /^\S+Z NOTICE ready dbclient: ready on 127\.0\.0\.1:\d+, sqlite:\S+ \(0 subscribers\), n 20, lanes$/,
     );
 
     const csv = `${directory}/users.csv`;
@@ -291,7 +251,7 @@ Deno.test("a key from the environment is required of proxies; SIGINT ends cleanl
       ["--db", `sqlite:${directory}/a.db`, "--issuer_secret_file", secretFile, "--hash", "noble"],
       { PROXYCHAIN_KEY: "00112233445566778899aabbccddeeff" },
     );
-    assertMatch(server.ready, /noble, with a key$/);
+    assertMatch(server.ready, /noble, (\d+ workers, )?with a key$/);
     assertEquals((await Deno.stat(secretFile)).mode! & 0o777, 0o600);
     const addresses = [{ host: "127.0.0.1", port: server.port }];
     const key = Uint8Array.from(
@@ -312,4 +272,86 @@ Deno.test("a key from the environment is required of proxies; SIGINT ends cleanl
     await proxy.close();
     await stranger.close();
     assert(states.some((text) => text.includes("shutting_down")), states.join("; "));
+  }));
+
+Deno.test("a log in JSON has events and fields, one object a line, and no secret; metrics are served where asked", () =>
+  withDirectory(async (directory) => {
+    const key = "00112233445566778899aabbccddeeff";
+    const server = await start(
+      [
+        ...["--db", `sqlite:${directory}/a.db`, "--log_format", "json", "--metrics", "127.0.0.1:0"],
+        ...["--workers", "1"],
+      ],
+      { PROXYCHAIN_KEY: key },
+    );
+    const started = server.ready.split("\n").map((line) => JSON.parse(line));
+    assertEquals(started.map(({ event, program, level }) => ({ event, program, level })), [
+      { event: "metrics", program: "dbclient", level: "notice" },
+      { event: "ready", program: "dbclient", level: "notice" },
+    ]);
+    assertEquals([started[1].subscribers, started[1].n, started[1].port], [0, 10, server.port]);
+    const base = `http://127.0.0.1:${started[0].port}`;
+
+    const addresses = [{ host: "127.0.0.1", port: server.port }];
+    const keys = [Uint8Array.from(key.match(/../g)!, (pair) => parseInt(pair, 16))];
+    const proxy = new DbclientConnection({ addresses, sha256, keys });
+    assert(await proxy.whenConnected(5000));
+    await proxy.issue("SHA-1", [{ username: "nobody", realm: "example.com" }, {
+      username: "a\nb",
+      realm: "example.com",
+    }]);
+    const name = 'evil\n{"level":"alert"}\u001b[2J';
+    const stranger = new DbclientConnection({ addresses, sha256, name, keys: [new Uint8Array(16)] });
+    assertEquals(await stranger.whenConnected(100), false);
+    await stranger.close();
+
+    const metrics = await (await fetch(`${base}/metrics`)).text();
+    for (
+      const line of [
+        "dbclient_credentials_issued_total 1",
+        "dbclient_unknown_users_total 1",
+        'dbclient_refusals_total{reason="invalid_name"} 1',
+        "dbclient_connections 1",
+        'dbclient_issue_batch_users_bucket{le="2"} 1',
+        "dbclient_query_duration_seconds_count 1",
+      ]
+    ) assertStringIncludes(metrics, `\n${line}\n`);
+    const ready = await fetch(`${base}/readyz`);
+    assertEquals([ready.status, (await ready.json()).ready], [200, true]);
+    assert(!metrics.includes("nobody"));
+
+    await proxy.close();
+    const ended = await server.stop();
+    assertEquals(ended.code, 0);
+    const lines = ended.err.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(lines.at(-1).event, "ended");
+    for (const line of lines.slice(0, -1).filter(({ left_out }) => left_out === undefined)) {
+      assertEquals(
+        [line.event, line.level, line.proxy],
+        ["link_refused", "warn", name],
+        JSON.stringify(line),
+      );
+    }
+    assert(!(server.ready + ended.err).includes(key));
+  }));
+
+Deno.test("a flood of refusals is a few log lines, and the number of the rest", () =>
+  withDirectory(async (directory) => {
+    const server = await start(["--db", `sqlite:${directory}/a.db`, "--log_format", "json"]);
+    const flood = Array.from({ length: 200 }, async () => {
+      const stream = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      await stream.write(new TextEncoder().encode("INVITE sip:bob@example.com SIP/2.0\r\n\r\n"));
+      await new Response(stream.readable).bytes();
+    });
+    await Promise.all(flood);
+    const { code, err } = await server.stop();
+    assertEquals(code, 0);
+    const refused = err.trimEnd().split("\n").map((line) => JSON.parse(line)).filter(({ event }) =>
+      event === "link_refused"
+    );
+    assert(refused.length < 200, `${refused.length} lines`);
+    const leftOut = refused.reduce((sum, { left_out = 0 }) => sum + left_out, 0);
+    const written = refused.filter(({ left_out }) => left_out === undefined);
+    assertEquals(written.length + leftOut, 200);
+    assertEquals(written.every(({ reason }) => reason === "frame_too_long"), true);
   }));

@@ -1,18 +1,87 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { mariadbMissing, startMariadb } from "../tests/private_mariadb_io.ts";
-import { MysqlStore } from "./mysql_store_io.ts";
-import { CONTRACT_ROWS, sha256Of, storeContract } from "./store_contract.ts";
-import { StoreError } from "./subscriber.ts";
+import mariadb from "mariadb";
+import { loadHashBackend } from "../mod.ts";
+import { mariadbMissing, startMariadb, unlessCi } from "../tests/private_mariadb_io.ts";
+import { MysqlStore, type MysqlStoreOptions } from "./mysql_store_io.ts";
+import { subscriberSchema } from "./schema.ts";
+import {
+  adminContract,
+  CONTRACT_ROWS,
+  contractRows,
+  optionsContract,
+  sha256Of,
+  storeContract,
+} from "./store_contract.ts";
+import { StoreError, SubscriberError } from "./subscriber.ts";
+import { DEFAULT_TABLE } from "./subscriber_table.ts";
 
 const missing = await mariadbMissing();
 const title = "MySQL store against a private MariaDB" +
   (missing === undefined ? "" : `: skipped, ${missing}`);
+const { backend: hashes } = await loadHashBackend();
 const text = (value: string) => `'${value.replace(/['\\]/g, (c) => "\\" + c)}'`;
 /** OpenSIPS, version 8. */
-const TABLE = `CREATE TABLE subscriber (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY NOT NULL,
+const OPENSIPS = `CREATE TABLE subscriber (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY NOT NULL,
   username CHAR(64) DEFAULT '' NOT NULL, domain CHAR(64) DEFAULT '' NOT NULL, password CHAR(25) DEFAULT '' NOT NULL,
   ha1 CHAR(64) DEFAULT '' NOT NULL, ha1_sha256 CHAR(64) DEFAULT '' NOT NULL, ha1_sha512t256 CHAR(64) DEFAULT '' NOT NULL,
   CONSTRAINT account_idx UNIQUE (username, domain))`;
+/** Kamailio, version 7. */
+const KAMAILIO = `CREATE TABLE subscriber (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY NOT NULL,
+  username VARCHAR(64) DEFAULT '' NOT NULL, domain VARCHAR(64) DEFAULT '' NOT NULL,
+  password VARCHAR(64) DEFAULT '' NOT NULL, ha1 VARCHAR(128) DEFAULT '' NOT NULL, ha1b VARCHAR(128) DEFAULT '' NOT NULL,
+  CONSTRAINT account_idx UNIQUE (username, domain))`;
+const rowsOf = (withSha256: boolean) =>
+  CONTRACT_ROWS.map(([username, domain, ha1]) =>
+    `(${[username, domain, ha1, ...(withSha256 ? [sha256Of(ha1)] : [])].map(text).join(", ")})`
+  ).join(", ");
+const SETUP = `CREATE DATABASE sip CHARACTER SET utf8mb4; USE sip; ${OPENSIPS};
+  INSERT INTO subscriber (username, domain, ha1, ha1_sha256) VALUES ${rowsOf(true)};
+  CREATE DATABASE kamailio CHARACTER SET utf8mb4; USE kamailio; ${KAMAILIO};
+  INSERT INTO subscriber (username, domain, ha1) VALUES ${rowsOf(false)};
+  CREATE DATABASE fresh; USE fresh; ${subscriberSchema("mysql", DEFAULT_TABLE)}
+  CREATE DATABASE others CHARACTER SET utf8mb4; USE others;
+  CREATE TABLE accounts (user VARCHAR(64), realm VARCHAR(64), plain VARCHAR(64), md5 CHAR(32), UNIQUE (user, realm));
+  CREATE TABLE people (name VARCHAR(64) PRIMARY KEY, ha1 CHAR(32));
+  INSERT INTO people VALUES ('alice', '${"0".repeat(32)}');
+  CREATE DATABASE empty; CREATE DATABASE other; CREATE TABLE other.subscriber (username INT, domain INT);
+  CREATE DATABASE latin CHARACTER SET latin1; USE latin; ${OPENSIPS};
+  INSERT INTO subscriber (username, domain, ha1) VALUES ('josé', 'a.example', 'aa');
+  CREATE USER reader@'%' IDENTIFIED BY 'p\\'w';
+  GRANT SELECT ON sip.subscriber TO reader@'%'; GRANT SELECT ON kamailio.subscriber TO reader@'%';
+  GRANT SELECT ON latin.subscriber TO reader@'%'; GRANT SELECT ON other.subscriber TO reader@'%';
+  CREATE USER secured@'%' IDENTIFIED BY 'p\\'w' REQUIRE SSL; GRANT SELECT ON sip.subscriber TO secured@'%';
+  GRANT CREATE ON empty.* TO reader@'%';
+  CREATE USER stranger@'%' IDENTIFIED BY 'x'; GRANT SELECT ON kamailio.subscriber TO stranger@'%';
+  GRANT SELECT (id) ON sip.subscriber TO stranger@'%';`;
+
+const opensslMissing = unlessCi(
+  await new Deno.Command("openssl", { args: ["version"], stdout: "null" }).output()
+    .then(() => undefined, () => "openssl is not installed"),
+);
+
+/** A certificate for 127.0.0.1, and the flags of a server with it; none without openssl. */
+async function selfSigned(): Promise<
+  { readonly pem: string; readonly args: string[]; readonly directory?: string }
+> {
+  if (opensslMissing !== undefined) return { pem: "", args: [] };
+  const directory = await Deno.makeTempDir({ prefix: "certificate_" });
+  const [key, certificate] = [`${directory}/key.pem`, `${directory}/certificate.pem`];
+  const made = await new Deno.Command("openssl", {
+    args: ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+      .concat("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate),
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!made.success) throw new Error(new TextDecoder().decode(made.stderr));
+  // The server may be another user's.
+  await Deno.chmod(directory, 0o755);
+  await Deno.chmod(key, 0o644);
+  return {
+    pem: await Deno.readTextFile(certificate),
+    args: [`--ssl-cert=${certificate}`, `--ssl-key=${key}`],
+    directory,
+  };
+}
 
 Deno.test({
   name: title,
@@ -20,44 +89,76 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   async fn(t) {
-    const server = await startMariadb();
-    const login = {
-      hosts: [{ host: "127.0.0.1", port: server.port }],
-      database: "sip",
-      user: "reader",
-      password: "p'w",
-    };
+    const certificate = await selfSigned();
+    const server = await startMariadb(certificate.args);
+    const hosts = [{ host: "127.0.0.1", port: server.port }];
+    const login: MysqlStoreOptions = { hosts, database: "sip", user: "reader", password: "p'w" };
+    const admin: MysqlStoreOptions = { ...login, user: server.user, password: server.password, hashes };
     try {
-      const rows = CONTRACT_ROWS.map(([username, domain, ha1]) =>
-        `(${text(username)}, ${text(domain)}, ${text(ha1)}, ${text(sha256Of(ha1))})`
-      ).join(", ");
-      await server.sql(`CREATE DATABASE sip CHARACTER SET utf8mb4; USE sip; ${TABLE};
-        INSERT INTO subscriber (username, domain, ha1, ha1_sha256) VALUES ${rows};
-        CREATE DATABASE empty; CREATE DATABASE other; CREATE TABLE other.subscriber (username INT, domain INT);
-        CREATE DATABASE latin CHARACTER SET latin1; USE latin; ${TABLE};
-        INSERT INTO subscriber (username, domain, ha1) VALUES ('josé', 'a.example', 'aa');
-        CREATE USER reader@'%' IDENTIFIED BY 'p\\'w'; GRANT SELECT ON *.* TO reader@'%';
-        CREATE USER stranger@'%' IDENTIFIED BY 'x';`);
-      const store = await MysqlStore.open(login);
-      await storeContract(t, store);
-      await t.step("a lost connection is made anew", async () => {
-        await server.sql(
-          "SET @id = (SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'reader' LIMIT 1);" +
-            " EXECUTE IMMEDIATE CONCAT('KILL ', @id);",
+      await server.sql(SETUP);
+      await t.step("the OpenSIPS table, with the right SELECT on it alone", async (t) => {
+        const store = await MysqlStore.open(login);
+        await storeContract(t, store);
+        await assertRejects(
+          () => store.write([{ ...contractRows()[0], username: "new" }], false),
+          StoreError,
+          "user reader has no right to INSERT on table subscriber",
         );
-        const asked = [{ username: "alice", realm: "a.example" }];
-        for (let attempt = 0;; attempt++) {
-          const found = await store.lookup(asked, "ha1").catch((error) => error);
-          if (Array.isArray(found)) {
-            assertEquals(found[0]?.hash, "00".repeat(16));
-            break;
+        await t.step("a lost connection is made anew, and no question is lost", async () => {
+          await server.sql(
+            "SET @ids = (SELECT GROUP_CONCAT('KILL ', ID SEPARATOR '; ') FROM information_schema.PROCESSLIST " +
+              "WHERE USER = 'reader'); EXECUTE IMMEDIATE CONCAT('BEGIN NOT ATOMIC ', @ids, '; END');",
+          );
+          const asked = [{ username: "alice", realm: "a.example" }];
+          for (let i = 0; i < 20; i++) {
+            assertEquals((await store.lookup(asked, "ha1"))[0]?.hash, "00".repeat(16));
+            await new Promise((resolve) => setTimeout(resolve, 10));
           }
-          assert(found instanceof StoreError, String(found));
-          assert(attempt < 20, "it does not come back");
-          await new Promise((resolve) => setTimeout(resolve, 50));
-        }
+        });
+        await store.close();
       });
-      await store.close();
+      await t.step("the Kamailio table", async () => {
+        const store = await MysqlStore.open({ ...login, database: "kamailio" });
+        assertEquals(await store.count(), CONTRACT_ROWS.length);
+        const asked = [{ username: "alice", realm: "a.example" }, { username: "bob", realm: "a.example" }];
+        assertEquals((await store.lookup(asked, "ha1")).map((row) => row?.hash), [
+          "00".repeat(16),
+          undefined,
+        ]);
+        assertEquals((await store.lookup(asked, "ha1_sha256")).map((row) => row?.hash), ["", undefined]);
+        await store.close();
+        const writer = await MysqlStore.open({ ...admin, database: "kamailio" });
+        const ha1b = "ef".repeat(16);
+        const [alice] = contractRows();
+        await writer.write([{ ...alice, username: "carol", ha1b }], false);
+        for await (const row of writer.rows()) {
+          if (row.username === "carol") assertEquals([row.ha1b, row.hashes.ha1_sha256], [ha1b, ""]);
+        }
+        await writer.close();
+      });
+      await t.step("changes, in a database made from the schema", async (t) => {
+        const store = await MysqlStore.open({ ...admin, database: "fresh" });
+        await adminContract(t, store);
+        await t.step("names that the collation takes for the same are told apart or refused", async () => {
+          const [alice] = contractRows();
+          const big = { ...alice, username: "ALICE", line: 3 };
+          await assertRejects(() => store.write([alice, big], false), SubscriberError, "ALICE@a.example");
+          assertEquals(await store.count(), 0);
+          await store.write([alice], false);
+          for (const replace of [false, true]) {
+            const error = await assertRejects(() => store.write([big], replace), SubscriberError);
+            assertStringIncludes(error.message, "takes ALICE@a.example for alice@a.example");
+            assertEquals(error.subscriber.line, 3);
+          }
+          const long = { ...alice, username: "bob", password: "x".repeat(200), line: 9 };
+          const error = await assertRejects(() => store.write([alice, long], true), SubscriberError);
+          assertStringIncludes(error.message, "bob@a.example: Data too long for column 'password'");
+        });
+        await store.close();
+      });
+      await t.step("tables and columns of other names", async (t) => {
+        await optionsContract(t, (table) => MysqlStore.open({ ...admin, database: "others", table }));
+      });
       await t.step("a latin1 table: names that it cannot hold are unknown", async () => {
         const latin = await MysqlStore.open({ ...login, database: "latin" });
         const found = await latin.lookup(
@@ -67,18 +168,122 @@ Deno.test({
         assertEquals(found.map((row) => row?.hash), [undefined, "aa"]);
         await latin.close();
       });
-      await t.step("the second host is tried when the first does not answer", async () => {
-        const hosts = [{ host: "127.0.0.1", port: 1 }, ...login.hosts];
-        const second = await MysqlStore.open({ ...login, hosts });
+      await t.step("questions of one moment are one query; rows of many realms", async () => {
+        const store = await MysqlStore.open({ ...admin, database: "fresh" });
+        const rows = Array.from({ length: 900 }, (_, i) => {
+          const [row] = contractRows();
+          return { ...row, username: `u${i}`, realm: `r${i % 3 === 0 ? "" : i % 50}.example` };
+        });
+        await store.write(rows, false);
+        const selects = async () => {
+          const connection = await mariadb.createConnection({
+            ...hosts[0],
+            user: admin.user,
+            password: admin.password,
+          });
+          const [row] = await connection.query("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'");
+          await connection.end();
+          return Number(row.Value);
+        };
+        await store.lookup(rows, "ha1");
+        const before = await selects();
+        const answers = await Promise.all(rows.map((row) => store.lookup([row], "ha1")));
+        assertEquals(answers.map(([row]) => row?.username), rows.map((row) => row.username));
+        const used = await selects() - before;
+        assert(used <= 10, `${used} statements for 900 questions`);
+        await store.close();
+      });
+      await t.step("the second host is used when the first does not answer", async () => {
+        const lines: string[] = [];
+        const second = await MysqlStore.open({
+          ...login,
+          hosts: [{ host: "127.0.0.1", port: 1 }, ...hosts],
+          log: (line) => lines.push(line),
+        });
         assertEquals(await second.count(), CONTRACT_ROWS.length);
+        assertStringIncludes(lines.join(), "database node 127.0.0.1:1: cannot be used: ");
         await second.close();
       });
-      const faults: [string, Partial<typeof login>, string][] = [
+      await t.step({
+        name: "TLS: the certificate and its name are verified" +
+          (opensslMissing === undefined ? "" : `: skipped, ${opensslMissing}`),
+        ignore: opensslMissing !== undefined,
+        async fn() {
+          const store = await MysqlStore.open({ ...login, user: "secured", tls: { ca: certificate.pem } });
+          const asked = [{ username: "alice", realm: "a.example" }];
+          assertEquals((await store.lookup(asked, "ha1"))[0]?.hash, "00".repeat(16));
+          await store.close();
+          const cases: [Partial<MysqlStoreOptions>, string][] = [
+            [{ tls: {} }, "self-signed certificate"],
+            [
+              { tls: { ca: certificate.pem }, hosts: [{ host: "localhost", port: server.port }] },
+              "localhost",
+            ],
+            [{}, "access denied for user secured"],
+          ];
+          for (const [change, said] of cases) {
+            const open = () => MysqlStore.open({ ...login, user: "secured", ...change });
+            assertStringIncludes((await assertRejects(open, StoreError)).message, said);
+          }
+        },
+      });
+      await t.step("a host that takes connections and says nothing keeps nobody waiting", async () => {
+        const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+        const taken: Deno.Conn[] = [];
+        const accepting = (async () => {
+          for await (const connection of silent) taken.push(connection);
+        })();
+        const lines: string[] = [];
+        const store = await MysqlStore.open({
+          ...login,
+          hosts: [{ host: "127.0.0.1", port: silent.addr.port }, ...hosts],
+          log: (line) => lines.push(line),
+        });
+        assertEquals(store.nodes().map(({ rank }) => rank), ["suspect", "good"]);
+        assertStringIncludes(lines.join(), "cannot be used: it has not answered yet");
+        assertEquals((await store.lookup([{ username: "alice", realm: "a.example" }], "ha1")).length, 1);
+        await store.close();
+        silent.close();
+        await accepting.catch(() => {});
+        for (const connection of taken) connection.close();
+      });
+      await t.step("a database that answers slowly: a named error in time, and answers again", async () => {
+        const slow = await MysqlStore.open({ ...login, timeout: 400 });
+        const asked = [{ username: "alice", realm: "a.example" }];
+        const connection = await mariadb.createConnection({
+          ...hosts[0],
+          user: server.user,
+          password: server.password,
+        });
+        await connection.query("LOCK TABLES sip.subscriber WRITE");
+        const failures = await Promise.all(
+          Array.from({ length: 3 }, () => assertRejects(() => slow.lookup(asked, "ha1"), StoreError)),
+        );
+        for (const error of failures) assertStringIncludes(error.message, "no answer in time");
+        await connection.query("UNLOCK TABLES");
+        await connection.end();
+        for (let attempt = 0;; attempt++) {
+          const found = await slow.lookup(asked, "ha1").catch(() => undefined);
+          if (found !== undefined) break;
+          assert(attempt < 20, "it does not come back");
+        }
+        await slow.close();
+      });
+      const faults: [string, Partial<MysqlStoreOptions>, string][] = [
         ["wrong password", { password: "secret-guess" }, "access denied for user reader"],
-        ["unknown database", { database: "nowhere" }, "no database nowhere"],
-        ["missing table", { database: "empty" }, "no table subscriber"],
-        ["missing column", { database: "other" }, "no column ha1"],
-        ["no rights", { user: "stranger", password: "x" }, "access denied for user stranger"],
+        ["unknown database", { ...admin, database: "nowhere" }, "no database nowhere"],
+        ["missing table", { ...admin, database: "empty" }, "no table subscriber"],
+        ["missing column", { database: "other" }, "table subscriber has no column ha1"],
+        [
+          "no right to read",
+          { user: "stranger", password: "x" },
+          "table subscriber has no column username",
+        ],
+        [
+          "no rights",
+          { user: "stranger", password: "x", database: "latin" },
+          "access denied for user stranger",
+        ],
         ["nothing listens", { hosts: [{ host: "127.0.0.1", port: 1 }] }, "ECONNREFUSED"],
       ];
       for (const [name, change, said] of faults) {
@@ -90,6 +295,7 @@ Deno.test({
       }
     } finally {
       await server.stop();
+      if (certificate.directory !== undefined) await Deno.remove(certificate.directory, { recursive: true });
     }
   },
 });

@@ -5,9 +5,41 @@ import {
   type FlagTable,
   type FlagValues,
   HASH_CHOICES,
-  isLoopback,
   UsageError,
 } from "../mod.ts";
+import { OBSERVATION_FLAGS } from "./metrics_options.ts";
+import { LINK_FLAGS } from "./link_options.ts";
+import { REVOCATION_FLAGS } from "./revocation_options.ts";
+import { SUBSCRIBER_TABLE_FLAGS, type SubscriberTable, subscriberTable } from "./subscriber_table.ts";
+
+/** Flags that say how a database is asked. */
+export const DATABASE_FLAGS = {
+  db_connections: {
+    type: "integer",
+    default: 2,
+    min: 1,
+    max: 64,
+    help: "connections to MySQL or MariaDB that are asked at once",
+  },
+  db_timeout: {
+    type: "integer",
+    default: 2000,
+    min: 100,
+    max: 60_000,
+    unit: "ms",
+    help: "time for an answer of MySQL or MariaDB; then users are unavailable",
+  },
+  db_tls: {
+    type: "boolean",
+    help: "encrypt the connection to MySQL or MariaDB, and verify the server's certificate and its name",
+  },
+  db_tls_ca: {
+    type: "text",
+    value: "FILE",
+    help: "certificates (PEM) to verify it with, in place of the system's; --db_tls is then on",
+  },
+  ...SUBSCRIBER_TABLE_FLAGS,
+} as const satisfies FlagTable;
 
 /** Flags of the server. The names of one letter are those of the original DBclient. */
 export const SERVER_FLAGS = {
@@ -33,7 +65,7 @@ export const SERVER_FLAGS = {
     alias: ["host"],
     value: "ADDRESS",
     help:
-      "with SQLite: address to listen on (default 127.0.0.1); with -d: address of the database, as --db_host",
+      "with SQLite: address to listen on (default 127.0.0.1); with -d: addresses of the database, as --db_host",
   },
   listen: {
     type: "text",
@@ -56,14 +88,20 @@ export const SERVER_FLAGS = {
     help: "database password; here it shows in ps, so better --password_file or the environment",
   },
   password_file: { type: "text", value: "FILE", help: "file with the database password on its first line" },
-  db_host: { type: "list", value: "ADDRESS[:PORT]", help: "address of the database; default 127.0.0.1" },
+  db_host: {
+    type: "list",
+    value: "ADDRESS[:PORT]",
+    help: "address of the database, or of a cluster's nodes, the first preferred; default 127.0.0.1",
+  },
   db_port: { type: "integer", default: 3306, min: 1, max: 65535, help: "TCP port of the database" },
   db: {
     type: "text",
     value: "sqlite:FILE",
     default: "sqlite:proxychain.db",
-    help: "embedded database, made on first use; or mysql://USER@ADDRESS:PORT/NAME in place of -u -h -d",
+    help: "embedded database, made on first use; or mysql://USER@ADDRESS:PORT,…/NAME in place of -u -h -d",
   },
+  ...DATABASE_FLAGS,
+  schema: { type: "boolean", help: "print the SQL for a new database and end; dbclient schema --help" },
   ttl: {
     type: "integer",
     default: 3600,
@@ -80,53 +118,28 @@ export const SERVER_FLAGS = {
     env: "PROXYCHAIN_HASH",
     help: "hash backend",
   },
-  key_file: {
-    type: "text",
-    value: "FILE",
-    help: "pre-shared key of proxies and DBclient: 16 bytes or more, or 32 hexadecimal digits or more; " +
-      "or in environment PROXYCHAIN_KEY",
-  },
   issuer_secret_file: {
     type: "text",
     value: "FILE",
     help:
       "secret for decoys, made on first use; default: inside the SQLite file, else dbclient_issuer_secret",
   },
-  max_connections: { type: "integer", default: 1024, min: 1, max: 100000, help: "proxies connected at once" },
   stats_file: {
     type: "text",
     value: "FILE",
     help: "write counters there as JSON, each second and at the end",
   },
+  ...OBSERVATION_FLAGS,
+  ...LINK_FLAGS,
+  ...REVOCATION_FLAGS,
 } as const satisfies FlagTable;
 
-/** Flags of `users`. */
-export const USERS_FLAGS = {
-  db: SERVER_FLAGS.db,
-  realm: { type: "text", value: "REALM", help: "list: this realm alone" },
-  json: { type: "boolean", help: "list: one JSON object per line" },
-  replace: { type: "boolean", help: "add, import: overwrite users that exist" },
-  store_plain: { type: "boolean", help: "add, import: store the plain password too" },
-  password_file: {
-    type: "text",
-    value: "FILE",
-    help: "add: file with the user's password on its first line",
-  },
-  P: {
-    type: "text",
-    alias: ["password"],
-    value: "PASSWORD",
-    secret: true,
-    env: "PROXYCHAIN_USER_PASSWORD",
-    help:
-      "add: the user's password; here it shows in ps, so better --password_file, the environment or the prompt",
-  },
-  hash: SERVER_FLAGS.hash,
-} as const satisfies FlagTable;
+/** The values of {@linkcode SERVER_FLAGS}. */
+export type ServerValues = FlagValues<typeof SERVER_FLAGS>;
 
 /** Which database, without its password. */
 export type DatabaseChoice =
-  | { readonly kind: "sqlite"; readonly path: string }
+  | { readonly kind: "sqlite"; readonly path: string; readonly table: SubscriberTable }
   | {
     readonly kind: "mysql";
     readonly hosts: readonly { readonly host: string; readonly port: number }[];
@@ -134,7 +147,19 @@ export type DatabaseChoice =
     readonly user: string;
     /** In a mysql: URL. */
     readonly password?: string;
+    readonly table: SubscriberTable;
+    /** Asked at once. */
+    readonly connections: number;
+    /** ms */
+    readonly timeout: number;
+    /** With a file of certificates, or with the system's. */
+    readonly tls?: { readonly caFile?: string };
   };
+
+type MysqlPlace = Pick<
+  Extract<DatabaseChoice, { kind: "mysql" }>,
+  "hosts" | "database" | "user" | "password"
+>;
 
 /** Splits ADDRESS, ADDRESS:PORT or [IPV6]:PORT. */
 function hostPort(label: string, text: string, port: number): { host: string; port: number } {
@@ -147,29 +172,29 @@ function hostPort(label: string, text: string, port: number): { host: string; po
   return { host: (match[1] ?? match[2])!, port: chosen };
 }
 
-function mysqlUrl(text: string): DatabaseChoice {
-  const wrong = new UsageError("--db: a MySQL database is written mysql://USER@ADDRESS:PORT/NAME");
-  let url: URL;
+function mysqlUrl(text: string, port: number): MysqlPlace {
+  const wrong = new UsageError("--db: a MySQL database is written mysql://USER@ADDRESS:PORT,…/NAME");
+  const parts = /^(?:mysql|mariadb):\/\/([^@:/]+)(?::([^@/]*))?@([^@/]+)\/([^/?#]+)$/.exec(text);
+  if (parts === null) throw wrong;
+  const [, user, password, hosts, database] = parts;
   try {
-    url = new URL(text);
-  } catch {
-    throw wrong;
+    return {
+      hosts: hosts.split(",").map((host) => hostPort("--db", host, port)),
+      database: decodeURIComponent(database),
+      user: decodeURIComponent(user),
+      ...(password === undefined ? {} : { password: decodeURIComponent(password) }),
+    };
+  } catch (error) {
+    throw error instanceof URIError ? wrong : error;
   }
-  const database = decodeURIComponent(url.pathname.slice(1));
-  if (url.hostname === "" || url.username === "" || database === "" || database.includes("/")) throw wrong;
-  return {
-    kind: "mysql",
-    hosts: [{ host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 3306) }],
-    database,
-    user: decodeURIComponent(url.username),
-    ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
-  };
 }
 
 /** The file of `--db sqlite:FILE`. */
 export function sqlitePath(db: string): string {
   const path = db.startsWith("sqlite:") ? db.slice("sqlite:".length) : "";
-  if (path === "") throw new UsageError(`--db: ${JSON.stringify(db)} is not allowed; it takes sqlite:FILE`);
+  if (path === "") {
+    throw new UsageError(`--db: ${JSON.stringify(db)} is not allowed; it takes sqlite:FILE or mysql://…`);
+  }
   return path;
 }
 
@@ -183,7 +208,7 @@ export interface ServerChoice {
 /**
  * Reads the flags that depend on each other.
  *
- * @throws {UsageError} for a contradiction, and for an address off loopback: that needs TLS, which is not there yet
+ * @throws {UsageError} for a contradiction
  */
 export function chooseServer(
   values: FlagValues<typeof SERVER_FLAGS>,
@@ -204,20 +229,28 @@ export function chooseServer(
     throw new UsageError("-h: it takes one address to listen on");
   }
   const listen = values.listen ?? (mysql ? undefined : values.h?.[0]) ?? "127.0.0.1";
-  if (!isLoopback(listen)) {
-    throw new UsageError(
-      `${listen} is not a loopback address: that needs TLS and a key, and this version has no TLS yet; ` +
-        "it takes 127.0.0.1, ::1 or localhost (reach it from elsewhere through a tunnel)",
-    );
+  if (values.db_host !== undefined && isUrl) {
+    throw new UsageError("--db_host and --db both name the database's address; it takes one of them");
   }
   const hosts = (values.db_host ?? values.h ?? ["127.0.0.1"]).map((text) =>
     hostPort(values.db_host === undefined ? "-h" : "--db_host", text, values.db_port)
   );
-  const database: DatabaseChoice = isUrl
-    ? mysqlUrl(values.db)
+  const table = subscriberTable(values);
+  const place: MysqlPlace | undefined = isUrl
+    ? mysqlUrl(values.db, values.db_port)
     : values.d !== undefined
-    ? { kind: "mysql", hosts, database: values.d, user: values.u }
-    : { kind: "sqlite", path: sqlitePath(values.db) };
+    ? { hosts, database: values.d, user: values.u }
+    : undefined;
+  const database: DatabaseChoice = place === undefined
+    ? { kind: "sqlite", path: sqlitePath(values.db), table }
+    : {
+      kind: "mysql",
+      ...place,
+      table,
+      connections: values.db_connections,
+      timeout: values.db_timeout,
+      ...(values.db_tls || values.db_tls_ca !== undefined ? { tls: { caFile: values.db_tls_ca } } : {}),
+    };
   for (const name of values.algorithms) {
     if (!CHAIN_ALGORITHMS.includes(name as ChainAlgorithm)) {
       throw new UsageError(

@@ -48,7 +48,7 @@ export function databasePassword(
 }
 
 /** Reads one line from standard input; on a terminal it asks first, and what is typed does not show. */
-export function askPassword(question: string): string {
+function askPassword(question: string): string {
   const terminal = Deno.stdin.isTerminal();
   const bytes: number[] = [];
   const buffer = new Uint8Array(1);
@@ -74,4 +74,17 @@ export function askPassword(question: string): string {
     }
   }
   return new TextDecoder().decode(Uint8Array.from(bytes));
+}
+
+/**
+ * Asks for a new password; on a terminal twice, since what is typed does not show.
+ *
+ * @throws {UsageError} when the two are not the same
+ */
+export function askNewPassword(question: string): string {
+  const password = askPassword(question);
+  if (Deno.stdin.isTerminal() && askPassword("Once more: ") !== password) {
+    throw new UsageError("the two passwords are not the same");
+  }
+  return password;
 }

@@ -4,6 +4,8 @@ import { now } from "../mod.ts";
 /** Time between two lines, ms: on a terminal one line that changes, else one line each. */
 const ON_TERMINAL = 200;
 const IN_LOG = 5000;
+/** Width of the bar on a terminal, characters. */
+const BAR = 24;
 /** How long the event loop may be kept waiting, ms: signals come through it. */
 const PAUSE_AFTER = 50;
 
@@ -26,16 +28,22 @@ export class Progress {
     private readonly total: number | undefined,
   ) {}
 
-  /** To be called often and awaited, so that signals are heard. */
-  async show(done: number): Promise<void> {
+  /**
+   * To be called often and awaited, so that signals are heard.
+   *
+   * @param share of the work that is done, 0 … 1, where it is known otherwise than from the total
+   */
+  async show(done: number, share?: number): Promise<void> {
     const time = now();
     if (time - this.#shown >= (this.#terminal ? ON_TERMINAL : IN_LOG)) {
       this.#shown = time;
-      const percent = this.total === undefined
-        ? ""
-        : ` of ${this.total} (${Math.floor(100 * done / this.total)} %)`;
+      const part = Math.min(1, share ?? (this.total === undefined ? NaN : done / this.total));
+      const filled = Math.floor(BAR * part);
+      const bar = this.#terminal ? `[${"#".repeat(filled)}${"-".repeat(BAR - filled)}] ` : "";
+      const percent = Number.isNaN(part) ? "" : `${bar}${Math.floor(100 * part)} %, `;
+      const of = this.total === undefined ? "" : ` of ${this.total}`;
       const rate = Math.round(done / (time - this.#started) * 1000);
-      this.#write(`dbclient: ${this.what}: ${done}${percent} ${this.unit}, ${rate} per second`);
+      this.#write(`dbclient: ${this.what}: ${percent}${done}${of} ${this.unit}, ${rate} per second`);
     }
     if (time - this.#paused < PAUSE_AFTER) return;
     await new Promise((resolve) => setTimeout(resolve));

@@ -1,4 +1,4 @@
-/** One proxy's connection: reads while there is room for the answers, writes in order. */
+/** One proxy's connection: reads while there is room for the answers, writes in order, ends where a limit is passed. */
 import {
   type DbclientLink,
   type DbclientLinkEvent,
@@ -7,16 +7,17 @@ import {
   now,
   StreamWriter,
 } from "../mod.ts";
+import type { RefusalReason } from "./counters.ts";
+import type { LinkStream } from "./link_listener_io.ts";
+import type { LinkLimits } from "./limits.ts";
 
-/** Bytes that wait for a proxy that reads slowly; above this nothing more is read from it. */
-const MAX_QUEUED = 1 << 20;
 /**
  * Users and Digest answers of one proxy in work at once: with this many nothing more is read from it. What one read
  * has brought is taken whole, so that there may be some more.
  */
 const MAX_OUTSTANDING = 2000;
-/** A proxy that takes no byte for this long is cut off, milliseconds. */
-const WRITE_TIMEOUT = 10_000;
+/** Nothing more is read from a proxy with this part of the send buffer's bound waiting. */
+const READ_BELOW = 1 / 4;
 /** How often {@linkcode ProxyConnection.tick} is to be called, milliseconds. */
 export const TICK = 500;
 
@@ -24,39 +25,49 @@ export const TICK = 500;
 export class ProxyConnection {
   /** Ends with the connection; never rejects. */
   readonly done: Promise<void>;
+  /** Why it was ended, where no code of the protocol says it. */
+  refusal: RefusalReason | undefined;
   readonly #writer: StreamWriter;
   #room: (() => void) | undefined;
   #finishing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly stream: Deno.TcpConn,
+    private readonly stream: LinkStream,
     readonly link: DbclientLink,
+    private readonly limits: LinkLimits,
     private readonly onEvents: (connection: ProxyConnection, events: DbclientLinkEvent[]) => void,
   ) {
     this.#writer = new StreamWriter(stream, {
       onProgress: () => this.#readOn(),
       // The reading side finds out why.
-      onError: () => this.#shut(),
+      onError: () => this.abort(),
     });
     this.done = this.#run();
   }
 
+  /** The address of the other end, without its port. */
+  get host(): string {
+    return this.stream.remoteAddr.hostname;
+  }
+
   get peer(): string {
     const { hostname, port } = this.stream.remoteAddr;
-    return `${hostname}:${port}`;
+    return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   }
 
   /** Writes what the link has to say. */
   flush(): void {
     this.#writer.push(this.link.takeOutput());
+    if (this.#writer.queued > this.limits.sendBufferBytes) {
+      return this.#cutOff(`it reads too slowly: ${this.#writer.queued} bytes wait for it`);
+    }
     this.#readOn();
   }
 
   tick(time: number): void {
-    if (this.#writer.stalled(time) > WRITE_TIMEOUT) {
-      this.onEvents(this, this.link.lost("it reads too slowly"));
-      this.#shut();
-      return;
+    const stalled = this.#writer.stalled(time);
+    if (stalled > this.limits.writeMs) {
+      return this.#cutOff(`it reads too slowly: no byte for ${Math.round(stalled)} ms`);
     }
     if (this.#isBusy) this.link.heldUp(time);
     else this.onEvents(this, this.link.advance(time));
@@ -65,14 +76,27 @@ export class ProxyConnection {
   }
 
   /** Ends it with an ERROR frame. */
-  close(code: ErrorName, text: string): void {
+  close(code: ErrorName, text: string, refusal?: RefusalReason): void {
+    this.refusal ??= refusal;
     this.onEvents(this, this.link.close(code, text));
     this.flush();
     this.#finish();
   }
 
+  /** Ends it at once. */
+  abort(): void {
+    this.#writer.clear();
+    this.#room?.();
+    try {
+      this.stream.close();
+    } catch {
+      // It is closed already.
+    }
+  }
+
   get #mayRead(): boolean {
-    return this.link.closed || (this.#writer.queued <= MAX_QUEUED && !this.#isBusy);
+    return this.link.closed ||
+      (this.#writer.queued <= this.limits.sendBufferBytes * READ_BELOW && !this.#isBusy);
   }
 
   /** It has asked for so much that it is our turn. */
@@ -84,10 +108,19 @@ export class ProxyConnection {
     if (this.#mayRead) this.#room?.();
   }
 
+  #cutOff(reason: string): void {
+    if (!this.link.closed) {
+      this.refusal ??= "slow_reader";
+      this.onEvents(this, this.link.lost(reason));
+    }
+    this.abort();
+  }
+
   async #run(): Promise<void> {
     const buffer = new Uint8Array(64 << 10);
     let reason = "the connection was closed";
     try {
+      await this.#secure();
       while (!this.link.closed) {
         if (!this.#mayRead) {
           await new Promise<void>((resolve) => this.#room = resolve);
@@ -112,25 +145,28 @@ export class ProxyConnection {
       reason = firstLine(error);
     }
     clearTimeout(this.#finishing);
+    if (!this.link.closed && this.link.insideFrame) {
+      this.refusal ??= "truncated_field";
+      reason = "the connection ended inside a frame";
+    }
     this.onEvents(this, this.link.lost(reason));
-    this.#shut();
+    this.abort();
+  }
+
+  async #secure(): Promise<void> {
+    try {
+      await this.stream.handshake?.();
+    } catch (error) {
+      if (!this.link.closed) this.refusal ??= "tls";
+      throw error;
+    }
   }
 
   /** Ends our direction when what is queued is written; the stream closes when the peer does so too, or soon. */
   #finish(): void {
     if (this.#finishing !== undefined) return;
     this.#room?.();
-    this.#finishing = setTimeout(() => this.#shut(), TICK);
-    this.#writer.drained.then(() => this.stream.closeWrite()).catch(() => this.#shut());
-  }
-
-  #shut(): void {
-    this.#writer.clear();
-    this.#room?.();
-    try {
-      this.stream.close();
-    } catch {
-      // It is closed already.
-    }
+    this.#finishing = setTimeout(() => this.abort(), TICK);
+    this.#writer.drained.then(() => this.stream.closeWrite()).catch(() => this.abort());
   }
 }

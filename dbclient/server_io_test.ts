@@ -2,129 +2,28 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   DbclientConnection,
-  type DbclientConnectionOptions,
   DbclientUnavailable,
   type DigestAnswer,
   digestHa1,
-  DigestHasher,
   digestResponse,
   encodeFrame,
-  type Frame,
-  FrameReader,
-  type Identity,
   type IssueResult,
-  loadHashBackend,
   seededRandom,
 } from "../mod.ts";
-import { DbclientServer, type DbclientServerOptions } from "./server_io.ts";
-import { StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
-
-const { backend } = await loadHashBackend();
-const sha256 = backend.get("SHA-256");
-const hasher = new DigestHasher(backend);
-const KEY = new Uint8Array(16).fill(9);
-const user = (i: number): Identity => ({ username: `user${i}`, realm: "example.com" });
-
-/** 100 users in memory; can be told to fail, or to wait. */
-class MemoryStore implements SubscriberStore {
-  readonly name = "memory";
-  broken = false;
-  gate: Promise<void> = Promise.resolve();
-  async lookup(users: readonly Identity[]): Promise<(Subscriber | undefined)[]> {
-    await this.gate;
-    if (this.broken) throw new StoreError("memory: broken");
-    return users.map(({ username, realm }) => {
-      const number = Number(username.replace("user", ""));
-      if (!(number < 100)) return undefined;
-      return { username, realm, hash: digestHa1(hasher, "MD5", username, realm, "secret") };
-    });
-  }
-  count(): Promise<number> {
-    return Promise.resolve(100);
-  }
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-interface Setup {
-  readonly server: DbclientServer;
-  readonly store: MemoryStore;
-  readonly log: string[];
-  connect(options?: Partial<DbclientConnectionOptions>): DbclientConnection;
-}
-
-async function withServer(
-  run: (setup: Setup) => Promise<void>,
-  options: Partial<DbclientServerOptions> = {},
-): Promise<void> {
-  const store = new MemoryStore();
-  const log: string[] = [];
-  const server = new DbclientServer({
-    host: "127.0.0.1",
-    port: 0,
-    store,
-    hashes: backend,
-    n: 10,
-    ttl: 3600,
-    issuerSecret: new Uint8Array(32),
-    log: (line) => log.push(line),
-    ...options,
-  });
-  const connections: DbclientConnection[] = [];
-  const connect = (change: Partial<DbclientConnectionOptions> = {}) => {
-    const connection = new DbclientConnection({
-      addresses: [{ host: "127.0.0.1", port: server.port }],
-      sha256,
-      backoff: { min: 5, max: 20 },
-      ...change,
-    });
-    connections.push(connection);
-    return connection;
-  };
-  try {
-    await run({ server, store, log, connect });
-  } finally {
-    await Promise.all(connections.map((connection) => connection.close()));
-    await server.close();
-  }
-}
-
-/** A bare TCP client: sends bytes, gives the frames that come until the server closes. */
-async function raw(port: number, ...pieces: Uint8Array[]): Promise<Frame[]> {
-  const stream = await Deno.connect({ hostname: "127.0.0.1", port });
-  const reader = new FrameReader();
-  const frames: Frame[] = [];
-  const buffer = new Uint8Array(4096);
-  try {
-    for (const piece of pieces) await stream.write(piece);
-    for (let count = await stream.read(buffer); count !== null; count = await stream.read(buffer)) {
-      frames.push(...reader.push(buffer.subarray(0, count)).frames);
-    }
-  } finally {
-    stream.close();
-  }
-  return frames;
-}
-
-const HELLO = encodeFrame({ type: "HELLO", id: 0, proxy: "raw", random: new Uint8Array(16), serial: 0 });
-const AUTH = encodeFrame({ type: "AUTH", id: 0, proofs: [] });
-
-async function eventuallySo(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
-}
-
-/** Asks until it works: the connection heals by itself in its own time. */
-async function eventually<T>(ask: () => Promise<T>): Promise<T> {
-  for (let attempt = 0;; attempt++) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof DbclientUnavailable) || attempt >= 500) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-}
+import { DbclientServer } from "./server_io.ts";
+import {
+  AUTH,
+  backend,
+  eventually,
+  eventuallySo,
+  hasher,
+  HELLO,
+  KEY,
+  raw,
+  sha256,
+  user,
+  withServer,
+} from "./testing.ts";
 
 Deno.test("several proxies at once, many requests each, every user its own credential", () =>
   withServer(async ({ server, connect }) => {
@@ -289,8 +188,8 @@ Deno.test("a proxy starts without DBclient, reconnects when it comes, and again 
   }
 });
 
-Deno.test("requests under way when the connection is cut are rejected, none hangs", () =>
-  withServer(async ({ store, connect }) => {
+Deno.test("requests under way when the connection is cut are asked again on the next one, none is lost", () =>
+  withServer(async ({ server, store, connect }) => {
     const streams: Deno.TcpConn[] = [];
     const proxy = connect({
       connect: async ({ host, port }) => {
@@ -302,12 +201,15 @@ Deno.test("requests under way when the connection is cut are rejected, none hang
     await proxy.whenConnected(5000);
     let open = () => {};
     store.gate = new Promise((resolve) => open = resolve);
-    const asked = Array.from({ length: 20 }, () => proxy.issue("SHA-1", [user(1)]));
+    const asked = Array.from({ length: 20 }, () => proxy.issue("SHA-1", [user(1)], 60_000));
+    const late = proxy.issue("SHA-1", [user(1)], 50);
+    await eventuallySo(() => server.counters.issueFrames === 21);
     streams[0].close();
-    for (const result of await Promise.allSettled(asked)) assertEquals(result.status, "rejected");
+    await assertRejects(() => late, DbclientUnavailable);
     open();
-    assertEquals((await eventually(() => proxy.issue("SHA-1", [user(1)])))[0].status, "ok");
+    for (const [result] of await Promise.all(asked)) assertEquals(result.status, "ok");
     assertEquals(streams.length, 2);
+    assertEquals(server.counters.issueFrames >= 41, true);
   }));
 
 Deno.test("the second address is tried when the first does not answer", () =>
@@ -329,7 +231,7 @@ Deno.test("one connection too many is told so", () =>
     assert(await connect().whenConnected(5000));
     const frames = await raw(server.port, HELLO);
     assertEquals(frames.map((frame) => frame.type === "ERROR" && frame.code), ["busy"]);
-  }, { maxConnections: 1 }));
+  }, { limits: { connections: 1 } }));
 
 Deno.test("a proxy that asks and never reads does not fill the memory, and the others go on", () =>
   withServer(async ({ server, connect }) => {
@@ -451,10 +353,9 @@ Deno.test("the work of a link ends with it, however much is left", async () => {
 });
 
 Deno.test("a port in use is the system's error", () =>
-  withServer(({ server, store }) => {
-    let error: unknown;
-    try {
-      new DbclientServer({
+  withServer(async ({ server, store }) => {
+    await assertRejects(() =>
+      DbclientServer.start({
         host: "127.0.0.1",
         port: server.port,
         store,
@@ -463,10 +364,5 @@ Deno.test("a port in use is the system's error", () =>
         ttl: 1,
         issuerSecret: new Uint8Array(16),
         log: () => {},
-      });
-    } catch (caught) {
-      error = caught;
-    }
-    assert(error instanceof Deno.errors.AddrInUse);
-    return Promise.resolve();
+      }), Deno.errors.AddrInUse);
   }));

@@ -1,8 +1,11 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { loadHashBackend } from "../mod.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
-import { CONTRACT_ROWS, sha256Of, storeContract } from "./store_contract.ts";
+import { adminContract, contractRows, optionsContract, sha256Of, storeContract } from "./store_contract.ts";
 import { type NewSubscriber, StoreError } from "./subscriber.ts";
+
+const { backend: hashes } = await loadHashBackend();
 
 function row(username: string, realm: string, ha1 = ""): NewSubscriber {
   return { username, realm, password: "", hashes: { ha1, ha1_sha256: sha256Of(ha1), ha1_sha512t256: "" } };
@@ -20,9 +23,24 @@ async function withDirectory(run: (directory: string) => Promise<void> | void): 
 Deno.test("SQLite store: contract", (t) =>
   withDirectory(async (directory) => {
     const store = new SqliteStore(`${directory}/a.db`);
-    await store.write(CONTRACT_ROWS.map(([username, realm, ha1]) => row(username, realm, ha1)), false);
+    await store.write(contractRows(), false);
     await storeContract(t, store);
     await store.close();
+    const empty = new SqliteStore(`${directory}/empty.db`);
+    await adminContract(t, empty);
+    await empty.close();
+    const path = `${directory}/options.db`;
+    const database = new DatabaseSync(path);
+    database.exec(
+      "CREATE TABLE accounts (user TEXT, realm TEXT, plain TEXT, md5 TEXT, UNIQUE (user, realm))",
+    );
+    database.exec("CREATE TABLE people (name TEXT PRIMARY KEY, ha1 TEXT)");
+    database.exec(`INSERT INTO people VALUES ('alice', '${"0".repeat(32)}')`);
+    database.close();
+    await optionsContract(
+      t,
+      async (table) => await Promise.resolve(new SqliteStore(path, { table, hashes })),
+    );
   }));
 
 Deno.test("a new file is its owner's alone and has the OpenSIPS table", () =>
@@ -56,38 +74,6 @@ Deno.test("the issuer secret is made once and kept", () =>
       assertEquals([...store.issuerSecret(new Uint8Array(32).fill(fresh))], new Array(32).fill(1));
       await store.close();
     }
-  }));
-
-Deno.test("writing is all or nothing, and replaces only if asked", () =>
-  withDirectory(async (directory) => {
-    const store = new SqliteStore(`${directory}/a.db`);
-    await store.write([row("alice", "a.example", "00".repeat(16))], false);
-    await assertRejects(
-      () => store.write([row("bob", "a.example"), row("alice", "a.example")], false),
-      StoreError,
-      "alice@a.example exists already",
-    );
-    assertEquals([...store.list()].map((user) => user.username), ["alice"]);
-    await assertRejects(
-      () =>
-        store.write(
-          (async function* () {
-            yield row("bob", "a.example");
-            await Promise.resolve();
-            throw new Error("the file ends");
-          })(),
-          false,
-        ),
-      Error,
-      "the file ends",
-    );
-    assertEquals(await store.count(), 1);
-    assertEquals(await store.write([row("alice", "a.example", "99".repeat(16))], true), 1);
-    const [found] = await store.lookup([{ username: "alice", realm: "a.example" }], "ha1");
-    assertEquals(found?.hash, "99".repeat(16));
-    assert(store.remove({ username: "alice", realm: "a.example" }));
-    assert(!store.remove({ username: "alice", realm: "a.example" }));
-    await store.close();
   }));
 
 Deno.test("a second program writes while a store is open, and the store sees it", () =>
@@ -167,7 +153,7 @@ Deno.test("a file that was made in vain is taken away; one that holds somebody, 
     await store.discard();
     assertEquals(names(), ["a.db"]);
     const again = new SqliteStore(path);
-    again.remove({ username: "alice", realm: "a.example" });
+    await again.remove({ username: "alice", realm: "a.example" });
     await again.discard();
     assertEquals(names(), ["a.db"]);
   }));

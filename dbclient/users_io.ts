@@ -1,43 +1,87 @@
-/** `dbclient users`: the subscribers of the embedded database. */
+/** `dbclient users`: the subscribers of either kind of database. */
 import {
-  digestHa1,
   DigestHasher,
   firstLine,
   formatHelp,
+  type HashBackend,
   type Identity,
   loadHashBackend,
   parseFlags,
   UsageError,
 } from "../mod.ts";
-import { CsvRowError, readCsvUsers } from "./csv_io.ts";
+import { CsvRowError, type CsvUser, readCsvUsers } from "./csv_io.ts";
+import { csvHeader, csvLine } from "./csv_text.ts";
+import { openStore } from "./database_io.ts";
+import { passwordHashes } from "./found_subscribers.ts";
 import { interruptible } from "./interrupt_io.ts";
 import { nameProblem, parseUserAtRealm } from "./names.ts";
-import { sqlitePath, USERS_FLAGS } from "./options.ts";
-import { askPassword, readSecretFile } from "./password_io.ts";
-import { print } from "./print_io.ts";
+import { newFile } from "./new_file_io.ts";
+import type { DatabaseChoice } from "./options.ts";
+import { askNewPassword, databasePassword, readSecretFile } from "./password_io.ts";
+import { print, printAll } from "./print_io.ts";
+import { Progress } from "./progress_io.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
-import { type NewSubscriber, StoreError } from "./subscriber.ts";
+import {
+  type NewSubscriber,
+  StoreError,
+  type SubscriberAdmin,
+  SubscriberError,
+  type SubscriberStore,
+} from "./subscriber.ts";
+import { USERS_FLAGS, usersCommand, usersDatabase, type UsersFlagValues } from "./users_options.ts";
 
 const USAGE = `Usage: dbclient users add USER@REALM [flags]
+       dbclient users passwd USER@REALM [flags]
+       dbclient users remove USER@REALM [flags]
        dbclient users import FILE.csv [flags]
-       dbclient users list [--realm REALM] [--json] [flags]
-       dbclient users remove USER@REALM [flags]`;
+       dbclient users export FILE.csv [--realm REALM] [flags]
+       dbclient users list [--realm REALM] [--json] [flags]`;
 const NOTES =
-  `import reads a header row that names username, domain and password, then one user per row. All rows are
-written or none. The hashes ha1, ha1_sha256 and ha1_sha512t256 are stored, the password only with --store_plain.`;
-const COMMANDS = ["add", "import", "list", "remove"] as const;
+  `import reads a header row that names username, domain, and password or the hashes ha1, ha1_sha256,
+ha1_sha512t256 and ha1b, then one user per row. All rows are written or none. Of a password the hashes are stored, the
+password itself only with --store_plain or --calculate_ha1. export writes the hashes, for its owner alone (mode 600).`;
+
+type Store = SubscriberStore & SubscriberAdmin;
+
+/** What a command works with. */
+interface Job {
+  readonly database: DatabaseChoice;
+  readonly password: string;
+  readonly hashes: HashBackend;
+  readonly hasher: DigestHasher;
+  readonly values: UsersFlagValues;
+  say(line: string): void;
+}
 
 /** The row of a user. */
-function subscriber(hasher: DigestHasher, user: Identity, password: string, plain: boolean): NewSubscriber {
+function subscriber(job: Job, user: Identity, password: string, line?: number): NewSubscriber {
   const { username, realm } = user;
-  const hash = (algorithm: "MD5" | "SHA-256" | "SHA-512-256") =>
-    digestHa1(hasher, algorithm, username, realm, password);
-  return {
-    username,
-    realm,
-    password: plain ? password : "",
-    hashes: { ha1: hash("MD5"), ha1_sha256: hash("SHA-256"), ha1_sha512t256: hash("SHA-512-256") },
-  };
+  const isPlain = job.values.store_plain || job.database.table.calculateHa1;
+  const hashes = passwordHashes(job.hasher, user, password);
+  return { username, realm, password: isPlain ? password : "", ...hashes, line };
+}
+
+/** The row of a user of a file: with a password, or with hashes alone. */
+function importedSubscriber(job: Job, file: string, user: CsvUser): NewSubscriber {
+  const { username, realm, line, hashes, ha1b } = user;
+  const wrong = (text: string) => new CsvRowError(`${file}:${line}:${user.columns.password}: ${text}`);
+  if (user.password === "") {
+    if (job.database.table.calculateHa1) {
+      throw wrong("password is empty, and --calculate_ha1 reads nothing else");
+    }
+    return { username, realm, password: "", hashes, ha1b, line };
+  }
+  const made = subscriber(job, user, user.password, line);
+  for (const [name, hash] of Object.entries({ ...hashes, ha1b })) {
+    if (hash !== "" && hash !== { ...made.hashes, ha1b: made.ha1b }[name]) {
+      throw new CsvRowError(
+        `${file}:${line}:${
+          user.columns[name as keyof CsvUser["columns"]]
+        }: ${name} is not that of the password`,
+      );
+    }
+  }
+  return made;
 }
 
 function namedUser(text: string): Identity {
@@ -62,47 +106,88 @@ async function openCsv(path: string): Promise<Deno.FsFile> {
 }
 
 async function importFile(
-  store: SqliteStore,
-  hasher: DigestHasher,
-  file: { readonly name: string; readonly readable: ReadableStream<Uint8Array> },
-  flags: { readonly replace: boolean; readonly store_plain: boolean },
+  job: Job,
+  store: Store,
+  file: { readonly name: string; readonly readable: ReadableStream<Uint8Array>; readonly size: number },
   signal: AbortSignal,
 ): Promise<number> {
-  let line = 0;
+  let read = 0;
   // So that a file that gives no bytes, such as a pipe, can be interrupted too.
-  const bytes = file.readable.pipeThrough(new TransformStream<Uint8Array, Uint8Array>(), { signal });
+  const bytes = file.readable.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        read += chunk.length;
+        controller.enqueue(chunk);
+      },
+    }),
+    { signal },
+  );
+  const progress = new Progress("import", "users", undefined);
   async function* rows(): AsyncIterable<NewSubscriber> {
+    let done = 0;
     for await (const user of readCsvUsers(file.name, bytes)) {
       signal.throwIfAborted();
-      line = user.line;
-      yield subscriber(hasher, user, user.password, flags.store_plain);
+      yield importedSubscriber(job, file.name, user);
+      if (++done % 100 === 0) await progress.show(done, file.size > 0 ? read / file.size : undefined);
     }
   }
   try {
-    return await store.write(rows(), flags.replace);
+    return await store.write(rows(), job.values.replace);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (error instanceof StoreError && line > 0) {
-      throw new CsvRowError(`${file.name}:${line}: ${error.message}`);
+    if (error instanceof SubscriberError && error.subscriber.line !== undefined) {
+      throw new CsvRowError(`${file.name}:${error.subscriber.line}: ${error.message}`);
     }
     throw error;
+  } finally {
+    progress.end();
   }
 }
 
-/** Opens the database; one that is new is taken away again when what was to be done with it fails. */
-async function withStore(
-  path: string,
-  create: boolean,
-  work: (store: SqliteStore) => unknown,
-): Promise<void> {
-  const store = new SqliteStore(path, { create });
+async function exportFile(job: Job, store: Store, path: string, signal: AbortSignal): Promise<number> {
+  const { realm, store_plain, replace } = job.values;
+  const progress = new Progress("export", "users", realm === undefined ? await store.count() : undefined);
+  let done = 0;
+  try {
+    await newFile(path, replace, async (write) => {
+      await write(csvHeader());
+      for await (const row of store.rows(realm)) {
+        signal.throwIfAborted();
+        // A table of plain passwords need not hold the hashes.
+        const whole = job.database.table.calculateHa1 && row.password !== ""
+          ? { ...row, ...passwordHashes(job.hasher, row, row.password) }
+          : row;
+        await write(csvLine(store_plain ? whole : { ...whole, password: "" }));
+        if (++done % 100 === 0) await progress.show(done);
+      }
+    });
+  } finally {
+    progress.end();
+  }
+  return done;
+}
+
+/** Opens the database; a file that is new is taken away again when what was to be done with it fails. */
+async function withStore(job: Job, create: boolean, work: (store: Store) => unknown): Promise<void> {
+  const { database, password, hashes, say } = job;
+  const store = await openStore(database, { password, hashes, create, log: say });
   try {
     await work(store);
   } catch (error) {
-    await store.discard();
+    if (store instanceof SqliteStore) await store.discard();
+    else await store.close();
     throw error;
   }
   await store.close();
+}
+
+function userPassword(values: UsersFlagValues, name: string): string {
+  const password = values.P ??
+    (values.password_file === undefined
+      ? askNewPassword(`Password for ${name}: `)
+      : readSecretFile("--password_file", values.password_file));
+  if (password === "") throw new UsageError("the password is empty");
+  return password;
 }
 
 /**
@@ -118,58 +203,75 @@ export async function users(args: readonly string[], warn: (line: string) => voi
     print([formatHelp(USAGE, USERS_FLAGS, NOTES)]);
     return 0;
   }
-  const [command, ...rest] = positional;
-  if (!COMMANDS.includes(command as typeof COMMANDS[number])) {
-    const what = command === undefined ? "users needs a command" : `users ${command} is not known`;
-    throw new UsageError(`${what}; it takes one of ${COMMANDS.join(", ")}`);
-  }
-  const expected = command === "list" ? 0 : 1;
-  if (rest.length !== expected) {
-    const takes = { add: "USER@REALM", import: "FILE.csv", list: "nothing", remove: "USER@REALM" }[command];
-    throw new UsageError(`users ${command} takes ${takes} after it, not ${rest.length} arguments`);
-  }
-  const path = sqlitePath(values.db);
-  const user = command === "add" || command === "remove" ? namedUser(rest[0]) : undefined;
-  if (given.has("P")) warn("-P shows the password to everyone who can run ps");
-  const password = command === "add"
-    ? values.P ??
-      (values.password_file === undefined
-        ? askPassword(`Password for ${rest[0]}: `)
-        : readSecretFile("--password_file", values.password_file))
-    : "";
-  if (command === "add" && password === "") throw new UsageError("the password is empty");
-  using csv = command === "import" ? await openCsv(rest[0]) : undefined;
+  const { command, what } = usersCommand(positional);
+  const database = usersDatabase(values, given);
+  const user = command === "add" || command === "remove" || command === "passwd"
+    ? namedUser(what)
+    : undefined;
+  if (given.has("P")) warn("warning: -P shows the password to everyone who can run ps");
+  const databaseFlags = { P: Deno.env.get("PROXYCHAIN_DB_PASSWORD"), password_file: values.db_password_file };
+  const password = databasePassword(database, databaseFlags, new Set(), warn);
+  const newPassword = command === "add" || command === "passwd" ? userPassword(values, what) : "";
+  using csv = command === "import" ? await openCsv(what) : undefined;
   const { backend, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) warn(warning);
-  const hasher = new DigestHasher(backend);
+  const job: Job = {
+    database,
+    password,
+    hashes: backend,
+    hasher: new DigestHasher(backend),
+    values,
+    say: warn,
+  };
   switch (command) {
     case "add":
       await withStore(
-        path,
+        job,
         true,
-        (store) => store.write([subscriber(hasher, user!, password, values.store_plain)], values.replace),
+        (store) => store.write([subscriber(job, user!, newPassword)], values.replace),
       );
       return 0;
-    case "import":
+    case "passwd":
+      await withStore(job, false, async (store) => {
+        if (await store.update(subscriber(job, user!, newPassword), newPassword)) return;
+        throw new StoreError(`${what} is not in ${store.name}`);
+      });
+      return 0;
+    case "import": {
+      const { size } = await csv!.stat();
       await interruptible((signal) =>
-        withStore(path, true, async (store) => {
-          const file = { name: rest[0], readable: csv!.readable };
-          const count = await importFile(store, hasher, file, values, signal);
+        withStore(job, true, async (store) => {
+          const count = await importFile(job, store, { name: what, readable: csv!.readable, size }, signal);
           warn(`${count} users imported into ${store.name}`);
         })
       );
       return 0;
+    }
+    case "export":
+      await interruptible((signal) =>
+        withStore(job, false, async (store) => {
+          const count = await exportFile(job, store, what, signal);
+          warn(`${count} users of ${store.name} written to ${what}`);
+        })
+      );
+      return 0;
     case "remove":
-      await withStore(path, false, (store) => {
-        if (!store.remove(user!)) throw new StoreError(`${rest[0]} is not in ${store.name}`);
+      await withStore(job, false, async (store) => {
+        if (!await store.remove(user!)) throw new StoreError(`${what} is not in ${store.name}`);
       });
       return 0;
-    default: {
+    case "list": {
       const format = values.json
         ? (row: Identity) => JSON.stringify({ username: row.username, domain: row.realm })
         : (row: Identity) => `${row.username}@${row.realm}`;
-      await withStore(path, false, (store) => print(Iterator.from(store.list(values.realm)).map(format)));
+      await withStore(job, false, async (store) => {
+        await printAll(formatted(store.list(values.realm), format));
+      });
       return 0;
     }
   }
+}
+
+async function* formatted<T>(items: AsyncIterable<T>, format: (item: T) => string): AsyncIterable<string> {
+  for await (const item of items) yield format(item);
 }

@@ -6,22 +6,25 @@ import {
   type HashBackend,
   type KeyHolder,
   loadHashBackend,
+  openWarmupFile,
   parseFlags,
-  readWarmupFile,
   systemRandom,
   TEXT_LIMIT,
   UsageError,
   utf8Length,
+  type WarmupRecord,
   writeWarmupFile,
 } from "../mod.ts";
+import { openStore } from "./database_io.ts";
 import { interruptible } from "./interrupt_io.ts";
 import { columnOf } from "./issuer.ts";
 import { hasControlCharacters } from "./names.ts";
-import { chooseServer, type DatabaseChoice, SERVER_FLAGS } from "./options.ts";
+import { chooseServer, SERVER_FLAGS } from "./options.ts";
 import { databasePassword, linkKey } from "./password_io.ts";
 import { print } from "./print_io.ts";
 import { Progress } from "./progress_io.ts";
-import { SqliteStore } from "./sqlite_store_io.ts";
+import { revocationTable } from "./revocation_options.ts";
+import { Revocations } from "./revocations_io.ts";
 import { StoreError, type SubscriberAdmin, type SubscriberStore, usableHash } from "./subscriber.ts";
 import {
   chooseWarmup,
@@ -42,33 +45,22 @@ The proxy loads it with --cache_warmup 1 --cache_warmup_file FILE and the same k
 /** Users looked up with one query. */
 const BATCH = 1000;
 const NONCE_BYTES = 16;
-/** Revocation comes with its table (docs/PROTOCOL.md §10); until then nothing has been revoked, as in server_io.ts. */
-const SERIAL = 0;
-
-/** Opens a database that has to be there already. */
-async function openStore(database: DatabaseChoice, password: string): Promise<SubscriberStore> {
-  if (database.kind === "mysql") {
-    const { MysqlStore } = await import("./mysql_store_io.ts");
-    return await MysqlStore.open({ ...database, password });
-  }
-  return new SqliteStore(database.path, { create: false });
-}
 
 /** Every user of some realms, numbered from 1. */
-function* allUsers(store: SubscriberStore, realms: readonly string[]): Iterable<NumberedUser> {
+async function* allUsers(store: SubscriberStore, realms: readonly string[]): AsyncIterable<NumberedUser> {
   const admin = store as SubscriberStore & Partial<SubscriberAdmin>;
   if (admin.list === undefined) {
     throw new UsageError(`${store.name} cannot list its users; it takes --users PATTERN --count N`);
   }
   let number = 0;
   for (const realm of realms) {
-    for (const user of admin.list(realm)) yield { ...user, number: ++number };
+    for await (const user of admin.list(realm)) yield { ...user, number: ++number };
   }
 }
 
-function* inBatches<T>(items: Iterable<T>, size: number): Iterable<T[]> {
+async function* inBatches<T>(items: Iterable<T> | AsyncIterable<T>, size: number): AsyncIterable<T[]> {
   let batch: T[] = [];
-  for (const item of items) {
+  for await (const item of items) {
     batch.push(item);
     if (batch.length === size) {
       yield batch;
@@ -101,6 +93,8 @@ export interface WarmupJob {
   readonly values: Pick<WarmupFlagValues, "proxy" | "n" | "ttl" | "algorithm">;
   /** Wall clock, s since 1970. */
   readonly time: number;
+  /** Revocation serial, read before. */
+  readonly serial: number;
   readonly signal?: AbortSignal;
   /** Is told how many users have been looked at, after each batch; what it waits for is waited for. */
   onProgress?(done: number): Promise<void> | void;
@@ -127,14 +121,14 @@ export async function writeWarmup(choice: WarmupChoice, job: WarmupJob): Promise
         proxy,
         issuedAt: Math.floor(time),
         ttl,
-        serial: SERIAL,
+        serial: job.serial,
         algorithm,
         firstNumber: choice.firstNumber,
         realms: choice.realms,
       },
       signal,
       async fill({ writer, flush }) {
-        for (const batch of inBatches(choice.named?.users() ?? allUsers(store, choice.realms), BATCH)) {
+        for await (const batch of inBatches(choice.named?.users() ?? allUsers(store, choice.realms), BATCH)) {
           const rows = await store.lookup(batch, column);
           const holders: (NumberedUser & KeyHolder)[] = [];
           for (let i = 0; i < batch.length; i++) {
@@ -176,6 +170,9 @@ export interface WarmupInspection {
   readonly firstNumber: number;
   /** The lowest and the highest user number. */
   readonly numbers: readonly [number, number];
+  /** Who they are, USER@REALM; "" in an empty file. */
+  readonly firstUser: string;
+  readonly lastUser: string;
   /** The shortest and the longest chain. */
   readonly n: readonly [number, number];
   /** The longest time to live, s. */
@@ -194,21 +191,22 @@ export interface WarmupInspection {
 export async function inspectWarmup(path: string, key: Uint8Array, time: number): Promise<WarmupInspection> {
   const numbers: [number, number] = [Infinity, 0];
   const n: [number, number] = [Infinity, 0];
+  let firstUser: WarmupRecord | undefined;
+  let lastUser: WarmupRecord | undefined;
   const widen = (range: [number, number], value: number) => {
     range[0] = Math.min(range[0], value);
     range[1] = Math.max(range[1], value);
   };
   try {
-    const file = await readWarmupFile(path, {
-      keys: [key],
-      expected: {},
-      allowOthers: true,
-      onRecord({ number, credential }) {
-        widen(numbers, number);
-        widen(n, credential.n);
-      },
+    using file = await openWarmupFile(path, { keys: [key], expected: {}, allowOthers: true });
+    const { bytes, othersMayAccess } = file;
+    const { proxy, issuedAt, ttl, serial, algorithm, realms, count, firstNumber } = file.read((record) => {
+      const { number, credential } = record;
+      if (number < numbers[0]) firstUser = record;
+      if (number >= numbers[1]) lastUser = record;
+      widen(numbers, number);
+      widen(n, credential.n);
     });
-    const { proxy, issuedAt, ttl, serial, algorithm, realms, count, firstNumber, bytes } = file;
     const text = (seconds: number) => new Date(seconds * 1000).toISOString();
     return {
       file: path,
@@ -222,15 +220,21 @@ export async function inspectWarmup(path: string, key: Uint8Array, time: number)
       users: count,
       firstNumber,
       numbers: count === 0 ? [0, 0] : numbers,
+      firstUser: nameOf(firstUser),
+      lastUser: nameOf(lastUser),
       n: count === 0 ? [0, 0] : n,
       ttl,
       bytes,
-      ownerOnly: !file.othersMayAccess,
+      ownerOnly: !othersMayAccess,
     };
   } catch (error) {
     const text = error instanceof Deno.errors.NotFound ? "no such file" : firstLine(error);
     throw new StoreError(`warm-up file ${path}: ${text}`);
   }
+}
+
+function nameOf(record: WarmupRecord | undefined): string {
+  return record === undefined ? "" : `${record.credential.username}@${record.credential.realm}`;
 }
 
 function inspectionLines(found: WarmupInspection): string {
@@ -243,6 +247,7 @@ function inspectionLines(found: WarmupInspection): string {
     `algorithm  ${found.algorithm}, chain length ${range(found.n)}`,
     `realms     ${found.realms.join(", ")}`,
     `users      ${found.users}, numbers ${range(found.numbers)} (first number ${found.firstNumber})`,
+    ...(found.users === 0 ? [] : [`           ${found.firstUser} to ${found.lastUser}`]),
     `serial     ${found.serial} (of the last revocation)`,
     ...(found.ownerOnly
       ? []
@@ -264,9 +269,13 @@ async function write(
   if (warning !== undefined) warn(warning);
   // Before the first row is read: a credential counts its life from here.
   const time = Date.now() / 1000;
-  const store = await openStore(database, password);
+  const store = await openStore(database, { password, hashes: backend, log: warn });
   const progress = new Progress("warmup", "users", choice.named?.count);
   try {
+    const serial = await Revocations.serialNow(
+      store,
+      revocationTable(values),
+    );
     const { users, bytes, unknown, unusable } = await interruptible((signal) =>
       writeWarmup(choice, {
         store,
@@ -274,6 +283,7 @@ async function write(
         key,
         values,
         time,
+        serial,
         signal,
         onProgress: (done) => progress.show(done),
       })

@@ -10,7 +10,8 @@ import {
   utf8Length,
 } from "../mod.ts";
 import { nameProblem } from "./names.ts";
-import { SERVER_FLAGS } from "./options.ts";
+import { DATABASE_FLAGS, SERVER_FLAGS } from "./options.ts";
+import { REVOCATION_TABLE_FLAG } from "./revocation_options.ts";
 
 /** Flags of `warmup`. */
 export const WARMUP_FLAGS = {
@@ -49,6 +50,8 @@ export const WARMUP_FLAGS = {
   password_file: SERVER_FLAGS.password_file,
   db_host: SERVER_FLAGS.db_host,
   db_port: SERVER_FLAGS.db_port,
+  ...DATABASE_FLAGS,
+  ...REVOCATION_TABLE_FLAG,
   hash: SERVER_FLAGS.hash,
 } as const satisfies FlagTable;
 

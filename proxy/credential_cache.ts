@@ -127,6 +127,11 @@ export class CredentialCache {
     return this.#names.realmNumber(realm);
   }
 
+  /** All realms that users have or had. */
+  realms(): readonly string[] {
+    return this.#names.realmTexts();
+  }
+
   /** Looks a user up, and counts it as used. The copy is written to `into`. */
   get(username: string, realm: string, into: CachedUser = this.newUser()): CachedUser | undefined {
     return this.#touched(this.peek(username, realm, into));

@@ -32,9 +32,6 @@ const PRELOAD_SPREAD = 0.05;
 const PRELOAD_STEPS = 256;
 /** Users looked at again in one {@linkcode CredentialSource.advance}: those of a warm-up file all expire together. */
 const MAX_AGED = 2000;
-/** How long a revocation is remembered against credentials that were on the way, ms: above any answer's deadline. */
-const REVOCATION_MEMORY_MS = 60_000;
-
 /** Most users that wait for the prefetcher: a bound for the time when DBclient is away. */
 const MAX_WANTED = 100_000;
 
@@ -49,6 +46,8 @@ interface Fetch {
   readonly tag: number;
   /** When the question before was asked, if this one cannot be asked and does not count (docs/PROTOCOL.md §5); ms. */
   readonly before: number | undefined;
+  /** Of the user's last revocation since the question: an answer that was read before it is void. */
+  revokedSerial: number;
 }
 
 /** A user for the prefetcher, and the credential that is to be replaced. */
@@ -66,6 +65,10 @@ export interface SourceCounters {
   failed: number;
   /** Credentials taken from a warm-up file. */
   preloaded: number;
+  /** Users whose credentials were withdrawn, whether or not there were any. */
+  revoked: number;
+  /** How often everything had to be dropped. */
+  flushes: number;
 }
 
 /** Asks DBclient for credentials and puts them in the cache. */
@@ -76,13 +79,15 @@ export class CredentialSource {
     prefetched: 0,
     failed: 0,
     preloaded: 0,
+    revoked: 0,
+    flushes: 0,
   };
   readonly #inFlight = new Map<string, Fetch>();
   readonly #queue: Fetch[] = [];
   /** Users about whom another thread is asking. */
   readonly #elsewhere = new Map<string, Fetch>();
   readonly #wanted = new Map<string, Wanted>();
-  readonly #revoked = new Map<string, { readonly serial: number; readonly until: number }>();
+  /** Credentials of a lower serial are void, whoever's they are. */
   #flushedSerial = 0;
   #nextRound = -Infinity;
   /** Copies of users, used again and again. */
@@ -132,9 +137,8 @@ export class CredentialSource {
    * @returns false when it is expired or revoked, there is no room, or its user has a credential already
    */
   preload(credential: Credential, issuedAt: number, ttl: number, serial: number, now: number): boolean {
-    const { username, realm } = credential;
     const lifeMs = ttl * 1000;
-    if (now >= issuedAt + lifeMs || serial < this.#revokedSerial(username, realm)) return false;
+    if (now >= issuedAt + lifeMs || serial < this.#flushedSerial) return false;
     const step = this.counters.preloaded % PRELOAD_STEPS / PRELOAD_STEPS;
     const lookAt = issuedAt + lifeMs * (RENEW_AT_LIFE + step * PRELOAD_SPREAD);
     if (!this.cache.preload({ credential, issuedAt, expiresAt: issuedAt + lifeMs, serial, lookAt })) {
@@ -177,7 +181,6 @@ export class CredentialSource {
     if (this.#elsewhere.size > 0) this.#lookElsewhere(now);
     if (now < this.#nextRound) return;
     this.#nextRound = now + this.options.prefetchDelayMs;
-    for (const [key, { until }] of this.#revoked) if (until <= now) this.#revoked.delete(key);
     if (!this.service.connected) return;
     for (const [key, wanted] of this.#wanted) {
       const tag = this.cache.peek(wanted.username, wanted.realm, this.#user)?.tag ?? 0;
@@ -188,16 +191,27 @@ export class CredentialSource {
     this.flush(now);
   }
 
-  /** Drops the credentials of users (all when `users` is undefined), and those still on the way that are older. */
-  revoked(serial: number, users: readonly Identity[] | undefined, now: number): void {
+  /**
+   * Drops credentials whose serial is below this one, those on the way too (docs/PROTOCOL.md §9).
+   *
+   * @param users whose; an empty realm stands for every realm. undefined: all credentials, of whatever serial
+   */
+  revoked(serial: number, users: readonly Identity[] | undefined): void {
     if (users === undefined) {
-      this.#flushedSerial = Math.max(this.#flushedSerial, serial);
+      this.counters.flushes++;
+      // Not the greater of two: the serials may be those of another table.
+      this.#flushedSerial = serial;
+      for (const fetch of this.#inFlight.values()) fetch.revokedSerial = serial;
       this.cache.revoke();
       return;
     }
+    this.counters.revoked += users.length;
     for (const { username, realm } of users) {
-      this.cache.revoke(username, realm, serial);
-      this.#revoked.set(keyOf({ username, realm }), { serial, until: now + REVOCATION_MEMORY_MS });
+      for (const one of realm === "" ? this.cache.realms() : [realm]) {
+        this.cache.revoke(username, one, serial);
+        const fetch = this.#inFlight.get(keyOf({ username, realm: one }));
+        if (fetch !== undefined) fetch.revokedSerial = Math.max(fetch.revokedSerial, serial);
+      }
     }
   }
 
@@ -224,7 +238,7 @@ export class CredentialSource {
     const own = this.cache.beginFetch(username, realm, now);
     if (!own && !wait) return undefined;
     const before = this.service.connected ? undefined : lastIssueAt;
-    const fetch = { key, identity: { username, realm }, waiters: [], tag, before };
+    const fetch = { key, identity: { username, realm }, waiters: [], tag, before, revokedSerial: 0 };
     this.#wanted.delete(key);
     if (own) {
       this.#inFlight.set(key, fetch);
@@ -256,10 +270,10 @@ export class CredentialSource {
     askedAt: number,
     now: number,
   ): void {
-    batch.forEach(({ key, identity, waiters, tag, before }, i) => {
+    batch.forEach(({ key, identity, waiters, tag, before, revokedSerial }, i) => {
       this.#inFlight.delete(key);
       const outcome = outcomes?.[i];
-      const user = outcome?.status === "ok" ? this.#install(outcome, askedAt) : undefined;
+      const user = outcome?.status === "ok" ? this.#install(outcome, askedAt, revokedSerial) : undefined;
       if (user === undefined) {
         this.counters.failed++;
         this.cache.endFetch(identity.username, identity.realm, before);
@@ -272,20 +286,18 @@ export class CredentialSource {
   }
 
   /** Puts a credential in use, unless its user was revoked after the row was read. */
-  #install(outcome: IssueOutcome & { status: "ok" }, askedAt: number): CachedUser | undefined {
+  #install(
+    outcome: IssueOutcome & { status: "ok" },
+    askedAt: number,
+    revokedSerial: number,
+  ): CachedUser | undefined {
     const { credential, serial, ttl } = outcome;
-    if (serial < this.#revokedSerial(credential.username, credential.realm)) return undefined;
+    if (serial < Math.max(revokedSerial, this.#flushedSerial)) return undefined;
     const lifeMs = ttl * 1000;
     // Counted from the question, not from the answer: a slow answer must not lengthen a life.
     const expiresAt = askedAt + lifeMs;
     const lookAt = askedAt + lifeMs * RENEW_AT_LIFE;
     return this.cache.install({ credential, issuedAt: askedAt, expiresAt, serial, lookAt }, this.#installed);
-  }
-
-  /** A credential whose serial is below this is void. */
-  #revokedSerial(username: string, realm: string): number {
-    const ofUser = this.#revoked.size === 0 ? 0 : this.#revoked.get(keyOf({ username, realm }))?.serial ?? 0;
-    return Math.max(ofUser, this.#flushedSerial);
   }
 
   /** Looks at users whose credential has a tenth of its life left, or none. */

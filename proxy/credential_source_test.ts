@@ -299,7 +299,7 @@ Deno.test("credential source: a credential that was on the way when its user was
   bench.fetch("alice", (user) => told = user);
   bench.fetch("bob");
   bench.source.flush(0);
-  bench.source.revoked(5, [{ username: "alice", realm: REALM }], 0);
+  bench.source.revoked(5, [{ username: "alice", realm: REALM }]);
   bench.dbclient.release();
   assertEquals(told, undefined);
   assertEquals(bench.user("alice")?.newest, undefined);
@@ -316,7 +316,7 @@ Deno.test("credential source: a flush of all concerns what is on the way too", (
   bench.dbclient.serial = 8;
   bench.fetch("alice");
   bench.source.flush(0);
-  bench.source.revoked(9, undefined, 0);
+  bench.source.revoked(9, undefined);
   bench.dbclient.release();
   assertEquals(bench.user("alice")?.newest, undefined);
   assertEquals(bench.user("bob"), undefined);

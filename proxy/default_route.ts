@@ -32,11 +32,14 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
     if (!request.isInDialog && request.hasForeignRoute) {
       return proxy.reply(403, "Forbidden (Route leads elsewhere)");
     }
-    const asked = auth !== "none" && methods.has(request.method.toUpperCase()) &&
-      !(request.isInDialog && request.method === "INVITE");
+    if (auth === "none") return onward(request, proxy, options);
+    // Who is known may call anybody; others must not use the proxy to send what they like to where they like.
+    const leadsAnywhere = !request.isInDialog && request.leadsAnywhere;
+    const asked = leadsAnywhere ||
+      methods.has(request.method.toUpperCase()) && !(request.isInDialog && request.method === "INVITE");
     if (!asked) return onward(request, proxy, options);
     if (request.realm === undefined) {
-      if (foreignFrom === "relay") return onward(request, proxy, options);
+      if (foreignFrom === "relay" && !leadsAnywhere) return onward(request, proxy, options);
       return proxy.reply(403, "Forbidden (From is not of a domain served here)");
     }
     return authenticate(request, proxy, request.realm, options);
@@ -95,7 +98,10 @@ function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRout
     // may be one that gives no Record-Route back, and callers send what is for it through their outbound proxy.
     return method === "ACK" ? proxy.drop() : proxy.reply(404, "Not Here");
   }
-  if (request.hasForeignRoute) return proxy.drop(); // An ACK: all else was answered before.
-  if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
+  // An ACK: all else was answered or authenticated before.
+  if (request.hasForeignRoute || method === "ACK" && request.leadsAnywhere) return proxy.drop();
+  // What Record-Route carries leads past authentication later on: it is for those who have proved who they are.
+  const known = options.auth === "none" || request.isAuthenticated;
+  if (!hasToTag && options.recordRoute && known && DIALOG_METHODS.has(method)) proxy.record_route();
   return proxy.relay_to_next_hop();
 }

@@ -52,6 +52,39 @@ Deno.test("default route: a made-up To tag and Route lead nobody past authentica
   assertEquals(harness.take(), []);
 });
 
+Deno.test("default route: without a next hop, strangers send nothing to where they like", () => {
+  for (const foreignFrom of ["reject", "relay"]) {
+    const harness = new ProxyHarness(["--foreign_from", foreignFrom], { without: ["--next_hop"] });
+    const uri = "sip:victim@203.0.113.9";
+    for (const method of ["MESSAGE", "OPTIONS", "INVITE", "SUBSCRIBE"]) {
+      assertEquals(statusOf(harness.ask(request(method, { uri }))), 407, method);
+      const stranger = request(method, { uri }).replace(
+        "From: Alice <sip:alice@example.com>",
+        "From: <sip:a@b.org>",
+      );
+      assertEquals(statusOf(harness.ask(stranger)), 403, method);
+    }
+    harness.receive(request("ACK", { uri }));
+    assertEquals(harness.take(), []);
+  }
+  // Who is known may.
+  const harness = new ProxyHarness([], { without: ["--next_hop"] });
+  const caller = new PcCaller("alice", "secret");
+  const parts = { uri: "sip:bob@203.0.113.9" };
+  const challenge = harness.ask(caller.request("MESSAGE", parts));
+  harness.receive(caller.again(challenge, "MESSAGE", parts));
+  assertEquals(harness.take()[0].to.host, "203.0.113.9");
+});
+
+Deno.test("default route: what is not authenticated gets no Route that leads past authentication", () => {
+  const harness = new ProxyHarness();
+  for (const method of ["SUBSCRIBE", "REFER"]) {
+    assertEquals(headers(harness.ask(request(method)), "Record-Route"), [], method);
+  }
+  const open = new ProxyHarness(["--auth", "none"]);
+  assertEquals(headers(open.ask(request("SUBSCRIBE")), "Record-Route").length, 1);
+});
+
 Deno.test("default route: an INVITE with a To tag but without our Route is authenticated", () => {
   const harness = new ProxyHarness();
   assertEquals(statusOf(harness.ask(request("INVITE", { toTag: "made-up" }))), 407);

@@ -4,7 +4,7 @@
  * anybody past authentication, and through the proxy to anywhere.
  */
 import { encodeText } from "../mod.ts";
-import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
+import { isTag, KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
 
 /** Bytes of the key. */
 export const DIALOG_KEY_BYTES = TAG_KEY_BYTES;
@@ -29,9 +29,7 @@ export class DialogTags {
   matches(buffer: Uint8Array, start: number, end: number, tagStart: number, tagEnd: number): boolean {
     if (tagEnd - tagStart !== TAG_DIGITS) return false;
     this.#tag.write(buffer, start, end, this.#digits, 0);
-    let difference = 0;
-    for (let i = 0; i < TAG_DIGITS; i++) difference |= this.#digits[i] ^ buffer[tagStart + i];
-    return difference === 0;
+    return isTag(buffer, tagStart, this.#digits);
   }
 
   /** The tag of a dialog: 16 hexadecimal digits. */

@@ -45,26 +45,21 @@ function removeLines(
     for (let i = message.first(ids[k]); i >= 0; i = message.next(i)) {
       scanner.begin(message.buffer, message.valueStart(i), message.valueEnd(i));
       const wanted = scanner.isScheme(PC) || (digestToo && scanner.isScheme(DIGEST));
-      if (wanted ? isOurs(served) : hidesPc(message, i)) patch.removeLine(i);
+      if (wanted && isOurs(served) || hidesPc(message, i)) patch.removeLine(i);
     }
   }
 }
 
-/**
- * Whether any realm that the value in hand names is served; one that breaks off before its realm goes too, rather than
- * leak a token.
- */
+/** Whether any realm that the value in hand names is served; one that breaks off goes too, rather than leak a token. */
 function isOurs(served: readonly Uint8Array[]): boolean {
-  let stated = false;
   while (scanner.next()) {
     if (!scanner.isNamed(REALM)) continue;
-    stated = true;
     for (let k = 0; k < served.length; k++) if (scanner.isValue(served[k])) return true;
   }
-  return !stated && scanner.error !== undefined;
+  return scanner.error !== undefined;
 }
 
-/** Whether a line of another scheme has a PC value behind a comma, which some readers would find (RFC 3261 §7.3.1 forbids it). */
+/** Whether a line has a PC value behind a comma, which some readers would find (RFC 3261 §7.3.1 forbids it). */
 function hidesPc(message: SipMessage, i: number): boolean {
   const { buffer } = message;
   const start = message.valueStart(i);

@@ -41,3 +41,10 @@ export class KeyedTag {
     writeHexWord(hash.low, out, writeHexWord(hash.high, out, 0));
   }
 }
+
+/** Whether the tag stands at buffer[start, …), without telling by the time it takes how much of it does. */
+export function isTag(buffer: Uint8Array, start: number, tag: Uint8Array): boolean {
+  let difference = 0;
+  for (let i = 0; i < TAG_DIGITS; i++) difference |= tag[i] ^ buffer[start + i];
+  return difference === 0;
+}

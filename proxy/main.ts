@@ -1,5 +1,7 @@
 /** `deno task proxy`: a SIP proxy that authenticates with hash chains or Digest. */
 import {
+  equalBytes,
+  firstLine,
   formatAddress,
   formatHelp,
   formatTransportAddress,
@@ -7,9 +9,10 @@ import {
   mergeConfig,
   mergeEntries,
   parseFlags,
-  parseLinkKey,
   UsageError,
 } from "../mod.ts";
+import { readKeys, readTls } from "./dbclient_files_io.ts";
+import { checkDbclientLinks } from "./dbclient_settings.ts";
 import { Fatal } from "./fatal.ts";
 import { readModparams } from "./modparams.ts";
 import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
@@ -64,19 +67,6 @@ function readValues(): ProxyValues | undefined {
   return merged.values;
 }
 
-/** The key shared with DBclient; never part of an error text. */
-function readKeys(values: ProxyValues): Uint8Array[] {
-  const text = values.key_file === undefined
-    ? Deno.env.get("PROXYCHAIN_KEY")
-    : readText(values.key_file, "--key_file");
-  if (text === undefined || text === "") return [];
-  try {
-    return [parseLinkKey(text.trim())];
-  } catch (error) {
-    throw new Fatal(`${values.key_file ?? "PROXYCHAIN_KEY"}: ${(error as Error).message}`);
-  }
-}
-
 /** Reads the file of `--cache_warmup_file`. */
 async function loadWarmup(values: ProxyValues, keys: readonly Uint8Array[]): Promise<Warmup | undefined> {
   if (!values.cache_warmup) return undefined;
@@ -124,13 +114,32 @@ function writeStatistics(path: string, statistics: Record<string, number>): void
   Deno.renameSync(temporary, path);
 }
 
+/** Reads the key again. The one of before stays good too: DBclient may not have the new one yet. */
+function reloader(values: ProxyValues, keys: readonly Uint8Array[], proxy: ProgramProxy): () => void {
+  let [current] = keys;
+  return () => {
+    const { key_file } = values;
+    if (key_file === undefined) return;
+    try {
+      const [key] = readKeys(values);
+      if (!equalBytes(key, current)) proxy.setKeys([key, current]);
+      current = key;
+      say(`${key_file} was read again; new links to DBclient use its key`);
+    } catch (error) {
+      say(`${firstLine(error)}; the key of before stays`);
+    }
+  };
+}
+
 async function run(values: ProxyValues): Promise<void> {
   const settings = withFiles(readSettings(values), values);
   const keys = readKeys(values);
+  checkDbclientLinks(settings.dbclients, values, keys.length > 0);
+  const tls = readTls(values);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
   const warmup = await loadWarmup(values, keys);
-  const proxy = await start({ values, settings, hashes, keys, warmup, log });
+  const proxy = await start({ values, settings, hashes, keys, tls, warmup, log });
   if (warmup !== undefined) {
     const { path, count, serial, age } = warmup;
     say(
@@ -166,10 +175,11 @@ async function run(values: ProxyValues): Promise<void> {
   Deno.addSignalListener("SIGHUP", () => {
     current = current.then((values) => reload(proxy, values, ++version));
   });
+  Deno.addSignalListener("SIGHUP", reloader(values, keys, proxy));
   // So that the first call after the ready line finds DBclient, where there is one.
   if (settings.auth !== "none") await Promise.race([proxy.whenConnected(CONNECT_WAIT_MS), end]);
   const listening = proxy.listening.map(formatTransportAddress).join(", ");
-  const dbclient = formatAddress({ host: values.dbclient_addr, port: values.dbclient_port });
+  const dbclient = settings.dbclients.map(formatAddress).join(", ") + (tls === undefined ? "" : " over TLS");
   say(
     `ready on ${listening}, realm ${values.realm.join(", ") || "none"}, auth ${settings.auth}, ` +
       `dbclient ${dbclient}, ${hashes.name}, ${proxy.io} I/O${

@@ -143,8 +143,42 @@ export const PROXY_FLAGS = {
     help:
       "Added to the first user number of the warm-up file, so that each proxy starts with users of its own",
   },
-  dbclient_addr: { type: "text", value: "ADDRESS", default: "127.0.0.1", help: "Where DBclient is" },
-  dbclient_port: { type: "integer", default: 19760, min: 1, max: 65535, help: "TCP port of DBclient" },
+  dbclient_addr: {
+    type: "list",
+    value: "ADDRESS[:PORT]",
+    default: ["127.0.0.1"],
+    help: "Where DBclients are: the first that answers is asked, so the preferred one first",
+  },
+  dbclient_port: {
+    type: "integer",
+    default: 19760,
+    min: 1,
+    max: 65535,
+    help: "TCP port of DBclients whose address names none",
+  },
+  dbclient_silence: {
+    type: "integer",
+    min: 100,
+    max: 60000,
+    unit: "ms",
+    help:
+      "A DBclient that says nothing for so long is left for the next; without it 1000, and 10000 for a single one",
+  },
+  dbclient_tls: {
+    type: "boolean",
+    default: false,
+    help: "TLS to DBclients, with a certificate of a well-known authority or of the next",
+  },
+  dbclient_tls_ca: {
+    type: "text",
+    value: "FILE",
+    help: "TLS to DBclients: certificates of authorities that are trusted (PEM)",
+  },
+  dbclient_tls_name: {
+    type: "text",
+    value: "NAME",
+    help: "TLS to DBclients: the name in their certificate, where it is not the address",
+  },
   dbclient_timeout: {
     type: "integer",
     default: 2000,
@@ -157,7 +191,7 @@ export const PROXY_FLAGS = {
   key_file: {
     type: "text",
     value: "FILE",
-    help: "Pre-shared key with DBclient; or environment PROXYCHAIN_KEY",
+    help: "Pre-shared key with DBclient; or environment PROXYCHAIN_KEY; read again on SIGHUP",
   },
   prefetching: {
     type: "boolean",

@@ -1,13 +1,8 @@
 /** Puts the parts of a proxy together: sans-I/O, for the program and for simulations alike. */
-import {
-  type Address,
-  DEFAULT_VERIFIER_POLICY,
-  type HashBackend,
-  type Identity,
-  type WarmupRecord,
-} from "../mod.ts";
+import { type Address, DEFAULT_VERIFIER_POLICY, type HashBackend, type Identity } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
+import type { WarmupRecords } from "./warmup_io.ts";
 import { cacheOptions, newCache, newOpaque, newSource, preload } from "./shared_parts.ts";
 import { defaultRoute } from "./default_route.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
@@ -163,13 +158,16 @@ export class Proxy {
    * @param issuedAt when the file was written, ms on the clock of `now`
    * @returns how many users have one now
    */
-  preload(records: readonly WarmupRecord[], issuedAt: number, serial: number, now: number): number {
+  preload(records: WarmupRecords, issuedAt: number, serial: number, now: number): number {
     return preload(this.source, records, issuedAt, serial, now);
   }
 
-  /** Credentials that DBclient has withdrawn: of these users, or of all when `users` is undefined. */
-  revoked(serial: number, users: readonly Identity[] | undefined, now: number): void {
-    this.source.revoked(serial, users, now);
+  /**
+   * Credentials that DBclient has withdrawn: those of these users whose serial is below this one, or all when `users`
+   * is undefined. An empty realm stands for every realm.
+   */
+  revoked(serial: number, users: readonly Identity[] | undefined): void {
+    this.source.revoked(serial, users);
   }
 
   /** Counters, for the statistics file and the end of the program. */
@@ -187,6 +185,8 @@ export class Proxy {
       prefetched: source.counters.prefetched,
       issueFailed: source.counters.failed,
       preloaded: source.counters.preloaded,
+      revoked: source.counters.revoked,
+      flushes: source.counters.flushes,
       digestAnswers: digest.asked,
     };
   }

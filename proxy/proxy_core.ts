@@ -33,7 +33,7 @@ import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import type { Fork, ForkOptions } from "./fork.ts";
 import { type ForkCore, Forks } from "./forks.ts";
 import { hasAssertions, removeAssertions } from "./header_filter.ts";
-import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
+import { isTag, KeyedTag, TAG_DIGITS } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
 import { OwnRequests } from "./own_requests.ts";
 import type { HopWatch, ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
@@ -123,7 +123,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.writer = new RequestWriter(this.names, this.dialogTags, this.branches, this.realms);
     this.forks = new Forks(this);
     this.own = new OwnRequests(() => this.layer, this.names, random);
-    this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
+    this.#toTags = new KeyedTag(options.dialogKey);
     this.layer = new TransactionLayer(
       {
         now: environment.now,
@@ -226,6 +226,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
 
   request(message: SipMessage, server: TransactionId, from: Address, now: number): void {
     if (server !== NO_TRANSACTION) this.contexts.begin(server);
+    // An ACK for a refusal that left no transaction behind.
+    else if (this.#hasOwnTag(message)) return;
     const uri = this.#uri;
     const isSip = uri.parse(message.buffer, message.requestUriStart, message.requestUriEnd);
     const claim = this.#claim;
@@ -468,7 +470,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const toTag = this.#toTagOf(message);
     writeResponse(out, message, status, reason, { toTag, headers, lines, source: layer.fromOf(server) });
     if (status >= 200) contexts.setAnswered(server);
-    layer.respond(server, out.buffer, 0, out.length, now);
+    if (status >= 300 && !contexts.isTrusted(server)) layer.refuse(server, out.buffer, 0, out.length, now);
+    else layer.respond(server, out.buffer, 0, out.length, now);
   }
 
   /** One tag for all responses to a request (RFC 3261 §8.2.6.2): it is made of the top Via and the Call-ID. */
@@ -481,6 +484,12 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const callIdEnd = callId < 0 ? 0 : message.valueEnd(callId);
     this.#toTags.writeOfBoth(message.buffer, start, end, callIdStart, callIdEnd, this.#toTag);
     return this.#toTag;
+  }
+
+  /** Whether To has the tag that a response of this proxy to a request with this Via and Call-ID has. */
+  #hasOwnTag(message: SipMessage): boolean {
+    const { tagStart, tagEnd } = message.to;
+    return tagEnd - tagStart === TAG_DIGITS && isTag(message.buffer, tagStart, this.#toTagOf(message));
   }
 
   requestDestination(message: SipMessage): Destination {
@@ -643,7 +652,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
 
   sendBranch(length: number, target: Address, now: number): TransactionId {
     this.counters.forwarded++;
-    return this.layer.sendRequest(this.writer.bytes, 0, length, target, now);
+    const { bytes, branch, branchStart, branchEnd } = this.writer;
+    return this.layer.sendRequest(bytes, 0, length, target, now, branch, branchStart, branchEnd);
   }
 
   forwardResponse(

@@ -204,9 +204,10 @@ Deno.test("RFC 3261 16.3.5: 420 names every extension that Proxy-Require asks fo
 
 Deno.test("420: control characters in Proxy-Require do not come back, and do no harm", () => {
   const harness = open();
-  for (const value of ["foo\rInjected: yes", "a\0b", "\x7f", "x\r\r"]) {
+  const values = [["foo\rInjected: yes", 400], ["a\0b", 420], ["\x7f", 420], ["x\r\r", 400]] as const;
+  for (const [value, status] of values) {
     const answer = harness.ask(request("OPTIONS", { headers: [`Proxy-Require: ${value}`] }));
-    assertEquals(statusOf(answer), 420);
+    assertEquals(statusOf(answer), status);
     // deno-lint-ignore no-control-regex
     assert(!/[\x00\x7f]|\r(?!\n)/.test(answer), JSON.stringify(answer));
   }
@@ -378,9 +379,55 @@ Deno.test("RFC 6026 7.3: a stranger's response, and one to nothing, is dropped",
   harness.receive(response(request("INVITE"), 200), CALLED);
   harness.receive(response(forwarded.replace("CSeq: 1 INVITE", "CSeq: 1 BYE"), 200), CALLED);
   assertEquals(harness.take(), []);
-  const alone = forwarded.replace(/Via: SIP\/2\.0\/UDP 192\.0\.2\.10\S*\r\n/, "");
-  harness.receive(response(alone, 200), CALLED); // Nothing left to send it to.
-  assertEquals(harness.take(), []);
   harness.receive(response(forwarded, 200), CALLED);
   assertEquals(harness.takeLines(), ["5070 SIP/2.0 200 Reason"]);
+});
+
+Deno.test("a response without a Via of the caller, or with a broken one, ends the call: nobody waits for ever", () => {
+  for (const [wrong, method] of [["", "INVITE"], ["Via: nonsense\r\n", "INVITE"], ["", "OPTIONS"]]) {
+    const harness = open();
+    const forwarded = harness.ask(request(method));
+    const broken = forwarded.replace(/Via: SIP\/2\.0\/UDP 192\.0\.2\.10\S*\r\n/, wrong);
+    if (method === "INVITE") harness.receive(response(broken, 180), CALLED);
+    assertEquals(harness.take(), []);
+    harness.receive(response(broken, 200), CALLED);
+    assertEquals(harness.takeLines(), ["5070 SIP/2.0 502 Bad Gateway"]);
+    harness.runTo(200_000);
+    assertEquals(harness.proxy.core.layer.size, 0);
+  }
+});
+
+Deno.test("a stranger's request is refused once, and leaves nothing behind (RFC 3261 26.3.2.4)", () => {
+  const harness = new ProxyHarness();
+  const invite = request("INVITE");
+  for (let i = 0; i < 3; i++) assertEquals(statusOf(harness.ask(invite)), 407);
+  const challenge = harness.ask(invite);
+  harness.runTo(40_000);
+  assertEquals([harness.takeLines(), harness.proxy.core.layer.size], [[], 0]);
+  // Its ACK ends here, though no transaction waits for it.
+  const toTag = /^To:.*;tag=(\S+)/m.exec(challenge)![1];
+  harness.receive(request("ACK", { toTag }).replace(/branch=\S+/, /branch=\S+/.exec(invite)![0]));
+  assertEquals(harness.take(), []);
+});
+
+Deno.test("a refusal after 100 (Trying) is sent until it is acknowledged: the caller sends no more by itself", () => {
+  const harness = new ProxyHarness();
+  harness.dbclient.mode = "hold";
+  harness.receive(request("INVITE"));
+  harness.runTo(300);
+  assertEquals(harness.takeLines(), ["5070 SIP/2.0 100 Trying"]);
+  harness.release();
+  harness.runTo(1000);
+  const lines = harness.takeLines();
+  assertEquals([lines.length > 1, new Set(lines).size], [true, 1]);
+});
+
+Deno.test("blanks without end before a fold cost no more than their length", () => {
+  const harness = new ProxyHarness();
+  const blanks = " ".repeat(60_000);
+  for (const line of [`Proxy-Require: a${blanks}b\r\n c`, `Authorization: Basic \u00e9${blanks}b\r\n c`]) {
+    // Quadratic work takes seconds each time: the test would not end.
+    for (let i = 0; i < 50; i++) harness.receive(request("MESSAGE", { headers: [line] }));
+  }
+  harness.take();
 });

@@ -1,8 +1,11 @@
 /** Runs a proxy on real sockets and the real clock. */
 import {
   type Address,
+  connectTls,
   DbclientConnection,
+  type DbclientTls,
   type HashBackend,
+  type Identity,
   type Located,
   now,
   type SipTarget,
@@ -30,6 +33,8 @@ export interface RunOptions {
   readonly settings: Settings;
   readonly hashes: HashBackend;
   readonly keys: readonly Uint8Array[];
+  /** How DBclient's certificate is checked; without it the links are plain TCP. */
+  readonly tls?: DbclientTls;
   readonly route: RouteFunction | undefined;
   /** What was read from a warm-up file. */
   readonly warmup?: Warmup;
@@ -62,6 +67,8 @@ export interface ProgramProxy {
   statistics(): Record<string, number>;
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
+  /** Changes the keys shared with DBclient, best first, for the links made from now on. */
+  setKeys(keys: readonly Uint8Array[]): void;
   /**
    * Takes over another routing, for the requests that come after, and other certificates, for new connections.
    *
@@ -80,25 +87,36 @@ export class RunningProxy implements ProgramProxy {
   #sockets: ProxySockets | undefined;
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
+  /** Revocations that came before the proxy was there, for what it loads from a file. */
+  #early: [serial: number, users: readonly Identity[] | undefined][] | undefined = [];
   #wasLost = false;
+  /** DBclients whose loss was told. */
+  readonly #wereDown = new Set<string>();
   #tick: ReturnType<typeof setInterval> | undefined;
   #preloaded = 0;
 
   private constructor(private readonly options: RunOptions) {
-    const { values, hashes, keys, warmup, shared, log } = options;
+    const { values, settings, hashes, keys, tls, warmup, shared, log } = options;
     this.#connection = new DbclientConnection({
-      addresses: [{ host: values.dbclient_addr, port: values.dbclient_port }],
+      addresses: settings.dbclients,
+      connect: tls && ((address) => connectTls(address, tls)),
       name: values.proxy_name,
       keys,
       sha256: hashes.get("SHA-256"),
       // DBclient tells who was revoked since the file was written.
       serial: shared?.serial ?? warmup?.serial,
       deadline: values.dbclient_timeout,
-      onRevoked: (serial, users) => this.#proxy.revoked(serial, users === "all" ? undefined : users, now()),
+      silence: values.dbclient_silence,
+      onRevoked: (serial, users) => this.#revoked(serial, users === "all" ? undefined : users),
       onState: (connected, text) => {
         // The first connection is no news: the ready line waits for it.
         if (!connected || this.#wasLost) log(connected ? "dbclient_connected" : "dbclient_lost", { text });
         this.#wasLost ||= !connected;
+      },
+      onPeer: (name, connected, text) => {
+        if (!connected) log("dbclient_down", { dbclient: name, reason: text });
+        else if (this.#wereDown.delete(name)) log("dbclient_up", { dbclient: name });
+        if (!connected) this.#wereDown.add(name);
       },
     });
   }
@@ -162,6 +180,9 @@ export class RunningProxy implements ProgramProxy {
       const { records, issuedAt, serial } = warmup;
       this.#preloaded = this.#proxy.preload(records, issuedAt, serial, now());
     }
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const [serial, users] of early) this.#revoked(serial, users);
     this.#tick = setInterval(() =>
       this.#guarded(() => {
         const time = now();
@@ -171,8 +192,24 @@ export class RunningProxy implements ProgramProxy {
       }), TICK_MS);
   }
 
+  #revoked(serial: number, users: readonly Identity[] | undefined): void {
+    if (this.#early !== undefined) {
+      this.#early.push([serial, users]);
+      return;
+    }
+    // Nothing is lost when the cache was empty, as it is at the start.
+    if (users === undefined && this.#proxy.cache.size > 0) {
+      this.options.log("credentials_flushed", { users: this.#proxy.cache.size, serial });
+    }
+    this.#proxy.revoked(serial, users);
+  }
+
   async whenConnected(ms: number): Promise<void> {
     await this.#connection.whenConnected(ms);
+  }
+
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#connection.setKeys(keys);
   }
 
   get listening(): readonly Address[] {

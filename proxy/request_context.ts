@@ -156,6 +156,14 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return this.method === "ACK" || this.method === "CANCEL";
   }
 
+  get isAuthenticated(): boolean {
+    return this.#digestAccepted || this.#pcResult?.verdict === "ok";
+  }
+
+  get leadsAnywhere(): boolean {
+    return this.core.nextHop === undefined && !this.isForUs;
+  }
+
   get isForNextHop(): boolean {
     return this.core.isForNextHop(this.#message);
   }
@@ -280,6 +288,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
         this.#now = now;
         this.#digestResult = result;
         this.#digestAccepted = result.verdict === "ok";
+        if (this.#digestAccepted && this.#isAlive()) this.core.contexts.setTrusted(this.server);
         resolve(result.verdict);
       });
     });
@@ -323,7 +332,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   // Routing
 
   consume_credentials(): void {
-    this.consumeDigest = this.#digestAccepted || this.#pcResult?.verdict === "ok";
+    this.consumeDigest = this.isAuthenticated;
   }
 
   record_route(): void {

@@ -68,6 +68,10 @@ export function breadthOf(message: SipMessage): number {
 export class RequestWriter {
   /** What was written last. */
   readonly bytes: Uint8Array = new Uint8Array(MAX_MESSAGE + 1);
+  /** The bytes that hold its branch, and where. */
+  branch: Uint8Array = this.bytes;
+  branchStart = 0;
+  branchEnd = 0;
   readonly #patch = new Patch();
   /** `SIP/2.0/UDP host:port;branch=…` and `<sip:host:port;lr;did=` by the host:port that a target sees. */
   readonly #vias = new Map<string, LineStart>();
@@ -189,6 +193,9 @@ export class RequestWriter {
     const end = stateless
       ? this.branches.writeStateless(patch.message, bytes, line.length, routing)
       : this.branches.writeUnique(bytes, line.length, routing);
+    this.branch = bytes;
+    this.branchStart = end - BRANCH_LENGTH;
+    this.branchEnd = end;
     pushVia(patch, bytes, 0, end);
   }
 }

@@ -29,6 +29,8 @@ const CANCELLED = 8;
 const SERVER = 16;
 /** Its request has, or may get, several branches. */
 const FORKED = 32;
+/** The request was forwarded, or its sender has proved who it is. */
+const TRUSTED = 64;
 
 /** Tokens that there is room for at first. */
 const FIRST_TOKENS = 1024;
@@ -85,6 +87,7 @@ export class ResponseContexts {
 
   /** The request was forwarded, on its only branch. */
   link(server: TransactionId, client: TransactionId): void {
+    this.#flags[server] |= TRUSTED;
     this.#other[server] = client + 1;
     this.#other[client] = server + 1;
   }
@@ -131,11 +134,22 @@ export class ResponseContexts {
     this.#flags[transaction] |= CANCELLED;
   }
 
+  /**
+   * Whether the request was forwarded, or its sender has proved who it is. To others a refusal is sent once, and forgotten
+   * (RFC 3261 §26.3.2.4).
+   */
+  isTrusted(server: TransactionId): boolean {
+    return (this.#flags[server] & TRUSTED) !== 0;
+  }
+  setTrusted(server: TransactionId): void {
+    this.#flags[server] |= TRUSTED;
+  }
+
   isForked(server: TransactionId): boolean {
     return (this.#flags[server] & FORKED) !== 0;
   }
   setForked(server: TransactionId): void {
-    this.#flags[server] |= FORKED;
+    this.#flags[server] |= FORKED | TRUSTED;
   }
 
   timer(transaction: TransactionId): ContextTimer {
@@ -153,6 +167,7 @@ export class ResponseContexts {
       this.#token[server] = place + 1;
       if ((place + 1) * AcceptedToken.WORDS > this.#tokens.length) this.#grow();
     }
+    this.setTrusted(server);
     token.save(this.#tokens, place * AcceptedToken.WORDS);
   }
 

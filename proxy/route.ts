@@ -30,8 +30,15 @@ export interface RouteRequest {
   readonly hasForeignRoute: boolean;
   /** Whether To has a tag: the request claims to be inside a dialog. */
   readonly hasToTag: boolean;
+  /** Whether an answer of the request was verified, with the verdict ok. */
+  readonly isAuthenticated: boolean;
   /** Whether the Request-URI names this proxy or a domain that it serves. */
   readonly isForUs: boolean;
+  /**
+   * Whether {@linkcode RouteActions.relay_to_next_hop} would send it to where the sender chooses: there is no `--next_hop`,
+   * and the Request-URI names neither this proxy nor a domain that it serves. From strangers that makes an open relay.
+   */
+  readonly leadsAnywhere: boolean;
   /** Whether the Request-URI is the address of `--next_hop`: so is one that a called side there gave as its Contact. */
   readonly isForNextHop: boolean;
 }

@@ -5,7 +5,6 @@ import {
   DIGEST_ALGORITHMS,
   type DigestAlgorithm,
   formatTransportAddress,
-  isLoopback,
   isReliable,
   parseHostPort,
   parseNameServer,
@@ -14,6 +13,7 @@ import {
   type Transport,
   UsageError,
 } from "../mod.ts";
+import { readDbclients } from "./dbclient_settings.ts";
 import { isAddress, uriDestination } from "./destination.ts";
 import type { AuthMode } from "./default_route.ts";
 import { MAX_REALMS } from "./cache/layout.ts";
@@ -36,6 +36,8 @@ export interface Settings {
   readonly methods: ReadonlySet<string>;
   readonly aliases: ReadonlyMap<string, string>;
   readonly digestAlgorithms: readonly DigestAlgorithm[];
+  /** Where DBclients are, the preferred one first. */
+  readonly dbclients: readonly Address[];
   /** Marks the dialogs of this proxy; drawn at random when absent. */
   readonly dialogKey?: Uint8Array;
   /** In all challenges: 16 hexadecimal digits; drawn at random when absent. */
@@ -139,12 +141,7 @@ export function readSettings(values: ProxyValues): Settings {
       `--dns_servers: ${JSON.stringify(server)} is not allowed; it takes ADDRESS or ADDRESS:PORT`,
     );
   }
-  if (!isLoopback(values.dbclient_addr)) {
-    throw new UsageError(
-      `--dbclient_addr: ${values.dbclient_addr} is not a loopback address: that needs TLS and a key, and this version ` +
-        "has no TLS yet; it takes 127.0.0.1, ::1 or localhost (reach another host through a tunnel)",
-    );
-  }
+  const dbclients = readDbclients(values);
   for (const { host, transport } of listen) {
     if (
       !WILDCARDS.includes(host) || advertise.some((entry) => (entry.transport ?? transport) === transport)
@@ -213,5 +210,6 @@ export function readSettings(values: ProxyValues): Settings {
     methods: new Set(values.auth_methods),
     aliases: new Map(values.from_alias.map(readAlias)),
     digestAlgorithms,
+    dbclients,
   };
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { parseFlags, UsageError } from "../mod.ts";
 import { PROXY_FLAGS } from "./options.ts";
+import { checkDbclientLinks } from "./dbclient_settings.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 function settings(...args: string[]): Settings {
@@ -144,9 +145,40 @@ Deno.test("settings: aliases and algorithms in their order", () => {
   assertEquals(digestAlgorithms, ["SHA-512-256", "SHA-256", "MD5"]);
 });
 
-Deno.test("settings: DBclient off loopback is refused while the link has no TLS", () => {
-  for (const address of ["192.0.2.1", "dbclient.example.com", "::", "127.example.com"]) {
-    assertThrows(() => settings("--dbclient_addr", address), UsageError, "not a loopback address");
+Deno.test("settings: DBclients as a list, with ports or without, from the command line", () => {
+  const where = (...addresses: string[]) => settings("--dbclient_addr", addresses.join()).dbclients;
+  assertEquals(where("127.0.0.1"), [{ host: "127.0.0.1", port: 19760 }]);
+  assertEquals(where("::1", "[::1]:1", "localhost:2", "db.example.com"), [
+    { host: "::1", port: 19760 },
+    { host: "::1", port: 1 },
+    { host: "localhost", port: 2 },
+    { host: "db.example.com", port: 19760 },
+  ]);
+  assertThrows(() => where("127.0.0.1:70000"), UsageError, "ADDRESS[:PORT]");
+  assertThrows(() => where("a b"), UsageError, "ADDRESS[:PORT]");
+  assertThrows(() => where(","), UsageError, "needs a value");
+  assertThrows(() => where("127.0.0.1", "127.0.0.1:19760"), UsageError, "twice");
+});
+
+Deno.test("settings: DBclient off loopback takes both TLS and a key", () => {
+  const check = (hasKey: boolean, ...args: string[]) => {
+    const { values } = parseFlags(PROXY_FLAGS, ["--realm", "example.com", ...args]);
+    checkDbclientLinks(readSettings(values).dbclients, values, hasKey);
+  };
+  for (
+    const address of ["192.0.2.1", "dbclient.example.com", "::", "127.example.com", "127.0.0.1,192.0.2.1"]
+  ) {
+    const at = ["--dbclient_addr", address];
+    assertThrows(() => check(true, ...at), UsageError, "that needs TLS (--dbclient_tls_ca FILE, or");
+    assertThrows(
+      () => check(false, ...at, "--dbclient_tls", "1"),
+      UsageError,
+      "that needs a key (--key_file FILE)",
+    );
+    assertThrows(() => check(false, ...at), UsageError, "and a key");
+    check(true, ...at, "--dbclient_tls_name", "x");
   }
-  for (const address of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) settings("--dbclient_addr", address);
+  for (const address of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) {
+    check(false, "--dbclient_addr", address);
+  }
 });

@@ -1,9 +1,10 @@
 /** What the threads of a proxy have in common, made from the flags: the same in the proxy that has no others. */
-import { type HashBackend, OPAQUE_BYTES, type Random, toHex, type WarmupRecord } from "../mod.ts";
+import { type HashBackend, OPAQUE_BYTES, type Random, toHex } from "../mod.ts";
 import { type CacheOptions, CredentialCache } from "./credential_cache.ts";
 import { CredentialSource } from "./credential_source.ts";
 import type { IssueService } from "./issue_service.ts";
 import type { ProxyValues } from "./options.ts";
+import type { WarmupRecords } from "./warmup_io.ts";
 
 /** What the cache of a proxy is made for. */
 export function cacheOptions(values: ProxyValues, hashes: HashBackend): CacheOptions {
@@ -42,14 +43,14 @@ export function newOpaque(random: Random): string {
  */
 export function preload(
   source: CredentialSource,
-  records: readonly WarmupRecord[],
+  records: WarmupRecords,
   issuedAt: number,
   serial: number,
   now: number,
 ): number {
   let loaded = 0;
-  for (const { credential, ttl } of records) {
+  records.forEach(({ credential, ttl }) => {
     if (source.preload(credential, issuedAt, ttl, serial, now)) loaded++;
-  }
+  });
   return loaded;
 }

@@ -251,8 +251,8 @@ export class ProxySockets {
   }
 }
 
-/** Whether a message is a response: it begins with "SIP/", which no method can. */
+/** Whether a message is a response: it begins with "SIP/", in any case, which no method can. */
 function isResponse(buffer: Uint8Array, start: number): boolean {
-  return buffer[start] === 0x53 && buffer[start + 1] === 0x49 && buffer[start + 2] === 0x50 &&
-    buffer[start + 3] === 0x2f;
+  return (buffer[start] | 0x20) === 0x73 && (buffer[start + 1] | 0x20) === 0x69 &&
+    (buffer[start + 2] | 0x20) === 0x70 && buffer[start + 3] === 0x2f;
 }

@@ -153,6 +153,8 @@ export interface Sent {
 
 /** What a harness is made with. */
 export interface HarnessOptions {
+  /** Usual flags that are left out. */
+  readonly without?: readonly string[];
   readonly route?: RouteFunction;
   /** Addresses of names; a name that is missing has none. */
   readonly names?: Readonly<Record<string, string | readonly string[]>>;
@@ -184,7 +186,9 @@ export class ProxyHarness {
   constructor(flags: readonly string[] = [], options: HarnessOptions = {}) {
     const usual: string[] = [];
     for (let i = 0; i < USUAL.length; i += 2) {
-      if (!flags.includes(USUAL[i])) usual.push(USUAL[i], USUAL[i + 1]);
+      if (!flags.includes(USUAL[i]) && options.without?.includes(USUAL[i]) !== true) {
+        usual.push(USUAL[i], USUAL[i + 1]);
+      }
     }
     const { values } = parseFlags(PROXY_FLAGS, [...usual, ...flags]);
     const environment = {

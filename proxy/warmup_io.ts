@@ -1,7 +1,7 @@
 /** What a proxy takes from a warm-up file (docs/PROTOCOL.md §10) before it begins to serve. */
 import {
   now,
-  readWarmupFile,
+  openWarmupFile,
   WarmupError,
   type WarmupExpectation,
   WarmupPermissionError,
@@ -15,7 +15,7 @@ export type WarmupValues = Pick<
   "cache_warmup_file" | "cache_warmup_size" | "offset" | "proxy_name" | "algorithm" | "realm" | "max_users"
 >;
 
-/** The part of a warm-up file that is for this proxy. */
+/** The part of a warm-up file that is for this proxy. The file is open until its records have been read. */
 export interface Warmup {
   readonly path: string;
   /** Revocation serial of the file. */
@@ -24,10 +24,15 @@ export interface Warmup {
   readonly issuedAt: number;
   /** The same as an age, s. */
   readonly age: number;
-  /** Users in the file. */
+  /** Users in the file, once its records were read. */
   readonly count: number;
   /** Those that were chosen. */
-  readonly records: readonly WarmupRecord[];
+  readonly records: WarmupRecords;
+}
+
+/** Records that can be gone through once: as many as they are, they take no memory. */
+export interface WarmupRecords {
+  forEach(use: (record: WarmupRecord) => void): void;
 }
 
 function reason(error: unknown): string {
@@ -53,21 +58,40 @@ export async function readWarmup(values: WarmupValues, keys: readonly Uint8Array
     ...(values.realm.length === 0 ? {} : { realms: values.realm }),
   };
   const { offset, cache_warmup_size: size = Infinity, max_users: room } = values;
-  const records: WarmupRecord[] = [];
+  const fault = (error: unknown) => new Error(`warm-up file ${path}: ${reason(error)}`);
   try {
-    const file = await readWarmupFile(path, {
-      keys,
-      expected,
-      onRecord(record, { firstNumber }) {
-        const place = record.number - firstNumber - offset;
-        if (place >= 0 && place < size && records.length < room) records.push(record);
-      },
-    });
+    const file = await openWarmupFile(path, { keys, expected });
+    const { serial, firstNumber, issuedAt } = file.header;
     // A writer whose clock is a little ahead must not make lives longer.
-    const age = Math.max(0, time - file.issuedAt);
-    const { serial, count } = file;
-    return { path, serial, count, records, age: Math.floor(age), issuedAt: Math.floor(now() - age * 1000) };
+    const age = Math.max(0, time - issuedAt);
+    let count = 0;
+    return {
+      path,
+      serial,
+      age: Math.floor(age),
+      issuedAt: Math.floor(now() - age * 1000),
+      get count() {
+        return count;
+      },
+      records: {
+        forEach(use) {
+          let chosen = 0;
+          try {
+            count = file.read((record) => {
+              const place = record.number - firstNumber - offset;
+              if (place < 0 || place >= size || chosen === room) return;
+              chosen++;
+              use(record);
+            }).count;
+          } catch (error) {
+            throw fault(error);
+          } finally {
+            file[Symbol.dispose]();
+          }
+        },
+      },
+    };
   } catch (error) {
-    throw new Error(`warm-up file ${path}: ${reason(error)}`);
+    throw fault(error);
   }
 }

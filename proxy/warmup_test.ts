@@ -116,9 +116,9 @@ Deno.test("warm-up: revocations reach loaded users: one, all, and those that are
   const harness = new ProxyHarness();
   const { proxy } = harness;
   proxy.preload(records("alice", "bob", "carol"), 0, 4, 0);
-  proxy.revoked(5, [{ username: "alice", realm: REALM }], 0);
+  proxy.revoked(5, [{ username: "alice", realm: REALM }]);
   assertEquals([proxy.cache.peek("alice", REALM), proxy.cache.size], [undefined, 2]);
-  proxy.revoked(6, undefined, 0);
+  proxy.revoked(6, undefined);
   assertEquals(proxy.cache.size, 0);
   assertEquals(proxy.preload(records("bob"), 0, 5, 0), 0);
   assertEquals(proxy.preload(records("bob"), 0, 6, 0), 1);

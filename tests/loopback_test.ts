@@ -38,7 +38,7 @@ class System {
       password: "",
     }));
     await system.store.write(rows, false);
-    system.startDbclient();
+    await system.startDbclient();
     if (!dbclientUp) await system.dbclient.close();
     const bob = { username: "bob", realm: REALM, password: "bob's" };
     system.called = new CalledSide(system.around, await system.around.network.open(), bob);
@@ -48,8 +48,8 @@ class System {
     return system;
   }
 
-  startDbclient(): void {
-    this.dbclient = new DbclientServer({
+  async startDbclient(): Promise<void> {
+    this.dbclient = await DbclientServer.start({
       host: "127.0.0.1",
       port: this.#port,
       store: this.store,
@@ -179,7 +179,7 @@ Deno.test("loopback: DBclient ends, tokens go on, then 503; it comes back and so
     const { invite } = await system.call(alice);
     assertEquals(invite?.status, 503);
     assert(Number(invite?.retryAfter) > 0);
-    system.startDbclient();
+    await system.startDbclient();
     await system.fetchesWork();
     assertEquals((await system.call(alice)).invite?.status, 200);
   }));
@@ -190,7 +190,7 @@ Deno.test("loopback: a proxy starts while DBclient is down", () =>
     const { invite } = await system.call(alice);
     assertEquals(invite?.status, 503);
     assert(Number(invite?.retryAfter) > 0);
-    system.startDbclient();
+    await system.startDbclient();
     await system.fetchesWork();
     assertEquals((await system.call(alice)).invite?.status, 200);
   }, false));

@@ -102,7 +102,8 @@ async function readResults(options: CallsOptions): Promise<number> {
   for (const file of options.read) {
     try {
       const result = JSON.parse(await Deno.readTextFile(file)) as Result;
-      if (!Array.isArray(result.rates)) throw new TypeError("it is not one that --json has written");
+      const lists = [result.rates, result.distances, result.userNumbers, result.highest, result.left];
+      if (!lists.every(Array.isArray)) throw new TypeError("it is not one that --json has written");
       results.push(result);
     } catch (error) {
       throw new UsageError(`--read ${file}: ${(error as Error).message.split("\n")[0]}`);
@@ -209,7 +210,7 @@ function finishQuick(options: CallsOptions, measurements: readonly Measurement[]
     );
   }
   console.log(
-    `\nProxy CPU per call in the measured window of ${options.calls} calls, after ${options.warmup} calls of warm-up` +
+    `\nProxy CPU per call in the measured window of ${options.calls} calls, after a warm-up` +
       " (start, compilation and first calls are in the cold figures of --json).",
   );
   return lost.length === 0;

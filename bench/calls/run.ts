@@ -1,7 +1,7 @@
 /** The questions of a run, in turn: which measurements are made, and in which order. */
 import type { HighestRate, Measurement } from "./figures.ts";
 import { type ModeName, modeOf } from "./modes.ts";
-import type { CallsOptions } from "./options.ts";
+import { type CallsOptions, quickWarmup } from "./options.ts";
 import { findHighest } from "./search.ts";
 
 /** What one measurement is of. */
@@ -46,10 +46,11 @@ const among = (modes: readonly ModeName[], wanted: readonly ModeName[]) =>
 
 async function askRates(bench: Bench, options: CallsOptions, modes: readonly ModeName[]): Promise<void> {
   const [users] = options.users;
-  const { calls, warmup } = options;
+  const { calls } = options;
   for (let round = 0; round < options.rounds; round++) {
     for (const rate of options.rates) {
       for (const mode of modes) {
+        const warmup = options.warmup ?? (options.quick ? quickWarmup(mode) : undefined);
         const measured = await bench.measure({ mode, rate, calls, users, rtt: 0, warmup });
         if (measured === undefined) continue;
         bench.result.rates.push(measured);

@@ -21,13 +21,6 @@ export function hashBackend(name: string, make: (algorithm: ChainAlgorithm) => C
 /** What is loaded under a name. */
 export type Loader = readonly [name: string, load: () => Promise<HashBackend>];
 
-/** Who is tried, the preferred first. */
-export interface LoadOrder {
-  readonly get: readonly Loader[];
-  /** Who is tried for many chains at once, if that is not the same; if none of these starts, it is. */
-  readonly many?: readonly Loader[];
-}
-
 /** A started backend. */
 export interface LoadedHashBackend {
   readonly backend: HashBackend;
@@ -40,40 +33,23 @@ function reason(error: unknown): string {
   return text.split("\n", 1)[0];
 }
 
-/** The first that starts, if any, and a clause for each that did not. */
-async function firstThatStarts(loaders: readonly Loader[]): Promise<{
-  readonly started?: HashBackend;
-  readonly failures: readonly string[];
-}> {
+/**
+ * Starts the first of the loaders that does, with one warning about those before it.
+ *
+ * @param loaders the preferred first
+ * @throws {Error} if nothing starts
+ */
+export async function loadInOrder(loaders: readonly Loader[]): Promise<LoadedHashBackend> {
   const failures: string[] = [];
   for (const [name, load] of loaders) {
     try {
-      return { started: await load(), failures };
+      const backend = await load();
+      if (failures.length === 0) return { backend };
+      const warning = `hash backend ${failures.join("; ")}: going on with ${backend.name}, which is slower`;
+      return { backend, warning };
     } catch (error) {
       failures.push(`${name} does not start (${reason(error)})`);
     }
   }
-  return { failures };
-}
-
-/**
- * Starts what an order asks for, or what comes behind it, with one warning about all that does not start.
- *
- * @throws {Error} if nothing starts
- */
-export async function loadInOrder(order: LoadOrder): Promise<LoadedHashBackend> {
-  const { started: single, failures } = await firstThatStarts(order.get);
-  if (single === undefined) throw new Error(`no hash backend starts: ${failures.join("; ")}`);
-  const clauses = failures.length === 0
-    ? []
-    : [`${failures.join("; ")}: going on with ${single.name}, which is slower`];
-  let backend = single;
-  if (order.many !== undefined) {
-    const { started: many = single, failures } = await firstThatStarts(order.many);
-    backend = { name: single.name, get: single.get, many: many.many };
-    if (failures.length > 0) {
-      clauses.push(`${failures.join("; ")}: many chains at once go through ${many.name}`);
-    }
-  }
-  return clauses.length === 0 ? { backend } : { backend, warning: `hash backend ${clauses.join("; ")}` };
+  throw new Error(`no hash backend starts: ${failures.join("; ")}`);
 }

@@ -1,6 +1,6 @@
 /** Chooses the hash backend: the value of `--hash` and of the environment variable `PROXYCHAIN_HASH`. */
 import { loadHashWasm } from "./hash_wasm.ts";
-import { type LoadedHashBackend, type Loader, loadInOrder, type LoadOrder } from "./hash_backend.ts";
+import { type LoadedHashBackend, type Loader, loadInOrder } from "./hash_backend.ts";
 import { loadLanes, loadScalarLanes } from "./lanes.ts";
 import { loadNoble } from "./noble.ts";
 
@@ -14,12 +14,12 @@ export type HashChoice = "auto" | "lanes" | "hash-wasm" | "noble";
 /** All of {@linkcode HashChoice}: for flag tables and messages. */
 export const HASH_CHOICES: readonly HashChoice[] = ["auto", "lanes", "hash-wasm", "noble"];
 
-const ORDERS: Readonly<Record<HashChoice, LoadOrder>> = {
+const ORDERS: Readonly<Record<HashChoice, readonly Loader[]>> = {
   // What whole calls cost with each: docs/decisions/lanes_kernel.md.
-  "auto": { get: [LANES, SCALAR_LANES, HASH_WASM, NOBLE] },
-  "lanes": { get: [LANES, SCALAR_LANES, HASH_WASM, NOBLE] },
-  "hash-wasm": { get: [HASH_WASM, NOBLE] },
-  "noble": { get: [NOBLE] },
+  "auto": [LANES, SCALAR_LANES, HASH_WASM, NOBLE],
+  "lanes": [LANES, SCALAR_LANES, HASH_WASM, NOBLE],
+  "hash-wasm": [HASH_WASM, NOBLE],
+  "noble": [NOBLE],
 };
 
 export type { LoadedHashBackend };

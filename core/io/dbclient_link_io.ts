@@ -1,51 +1,31 @@
-/** The proxy's connection to DBclient: kept alive over TCP by reconnecting (docs/PROTOCOL.md §9). */
+/** The proxy's connection to its DBclients: kept alive by reconnecting, and by failing over (docs/PROTOCOL.md §9). */
 import type { Identity } from "../chain/derive.ts";
-import { firstLine } from "../cli/first_line.ts";
 import type { ChainAlgorithm } from "../hash/chain_hash.ts";
 import { utf8Length } from "../wire/bytes.ts";
 import { issueBatches, verifyBatches } from "../wire/batches.ts";
-import { TEXT_LIMIT, type VerifyStatus } from "../wire/constants.ts";
+import { type LinkTimes, PROXY_LINK_TIMES, TEXT_LIMIT, type VerifyStatus } from "../wire/constants.ts";
 import type { DigestAnswer } from "../wire/frame.ts";
-import { type IssueResult, ProxyLink, type ProxyLinkEvent } from "../wire/proxy_link.ts";
+import { type IssueResult, type ProxyLink, type ProxyLinkEvent, serialAfter } from "../wire/proxy_link.ts";
 import { now, systemRandom } from "./clock_io.ts";
-import {
-  type DbclientConnectionOptions,
-  type DbclientStream,
-  DbclientUnavailable,
-} from "./dbclient_link_types.ts";
-import { StreamWriter } from "./stream_writer_io.ts";
+import { type DbclientConnectionOptions, DbclientUnavailable } from "./dbclient_link_types.ts";
+import { DbclientPeer, type DbclientRequest } from "./dbclient_peer_io.ts";
+import { connectTcp } from "./dbclient_stream_io.ts";
 
-interface Waiting {
-  resolve(value: readonly IssueResult[] | readonly VerifyStatus[]): void;
-  reject(reason: DbclientUnavailable): void;
-}
-
-/** Bytes that may wait to be written before new requests are refused. */
-const MAX_QUEUED = 4 << 20;
-/** Milliseconds for the TCP (and TLS) connection to be made. */
-const CONNECT_TIMEOUT = 3000;
-/** Milliseconds that a last ERROR frame may take to be written. */
-const GOODBYE_TIMEOUT = 200;
+/** Silence after which one DBclient of several counts as gone, milliseconds. */
+const SILENCE_OF_SEVERAL = 1000;
+/** After a loss new requests wait for a link for so long before they are refused at once, milliseconds. */
+const GRACE = 1000;
+/** Requests that may wait for a link. */
+const MAX_HELD = 4096;
+/** A request that so many links were lost with may be what ends them. */
+const MAX_LOSSES = 4;
 const INVALID_NAME: IssueResult = { status: "error", code: "invalid_name" };
 
-async function connectTcp(address: { host: string; port: number }): Promise<DbclientStream> {
-  const connection = await Deno.connect({ hostname: address.host, port: address.port });
-  connection.setNoDelay(true);
-  return connection;
-}
-
-/** One connection, from its opening to its end. */
-interface Session {
-  readonly link: ProxyLink;
-  readonly stream: DbclientStream;
-  readonly writer: StreamWriter;
-  /** Why it ended: what was known first. */
-  reason: string | undefined;
-}
-
 /**
- * One connection to DBclient that heals itself. It starts to connect when it is made; requests while it is not
- * connected are rejected at once, so that the caller decides what to do without DBclient.
+ * A connection to one DBclient or several that heals itself. It starts to connect when it is made. Requests go to the
+ * first DBclient whose link is open; those that a link leaves unanswered at its end are asked again, elsewhere or on
+ * the next link, until their deadline: issuing and checking may be done twice. While there has been no link for a
+ * second, requests are rejected at once, so that the caller decides what to do without DBclient.
  *
  * @example
  * ```ts ignore
@@ -56,39 +36,60 @@ interface Session {
  */
 export class DbclientConnection {
   readonly #options: DbclientConnectionOptions;
-  #session: Session | undefined;
-  #waiting = new Map<number, Waiting>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerDue = Infinity;
+  readonly #peers: readonly DbclientPeer[];
+  #keys: readonly Uint8Array[];
+  /** Requests that wait for a link. */
+  readonly #held = new Set<DbclientRequest>();
+  #heldTimer: ReturnType<typeof setTimeout> | undefined;
+  #lostAt = -Infinity;
   #serial: number;
   #chain: { n: number; ttl: number } | undefined;
   #closed = false;
   #said: boolean | undefined;
-  #wake: (() => void) | undefined;
-  #onConnected = new Set<() => void>();
-  readonly #running: Promise<void>;
+  readonly #saidOf = new Map<string, boolean>();
+  readonly #onConnected = new Set<() => void>();
 
   constructor(options: DbclientConnectionOptions) {
-    if (options.addresses.length === 0) throw new RangeError("a DbclientConnection needs an address");
-    if (utf8Length(options.name ?? "") > TEXT_LIMIT["proxy name"]) {
+    const { addresses, name = "proxy", backoff = { min: 50, max: 2000 }, connect = connectTcp } = options;
+    if (addresses.length === 0) throw new RangeError("a DbclientConnection needs an address");
+    if (utf8Length(name) > TEXT_LIMIT["proxy name"]) {
       throw new RangeError(`the proxy's name has more than ${TEXT_LIMIT["proxy name"]} bytes`);
     }
     this.#options = options;
+    this.#keys = options.keys ?? [];
     this.#serial = options.serial ?? 0;
-    this.#running = this.#run();
+    const times = linkTimes(options);
+    this.#peers = addresses.map((address, i) =>
+      new DbclientPeer({
+        address,
+        backoff,
+        connect,
+        linkOptions: () => ({
+          name,
+          keys: this.#keys,
+          sha256: options.sha256,
+          random: systemRandom,
+          serial: this.#serial,
+          times,
+        }),
+        onEvent: (event) => this.#take(event),
+        onOpen: () => this.#opened(this.#peers[i]),
+        onLost: (reason, requests) => this.#lost(this.#peers[i], reason, requests),
+      })
+    );
   }
 
   /** Whether requests can be sent now. */
   get connected(): boolean {
-    return this.#session?.link.open ?? false;
+    return this.#peers.some(({ open }) => open);
   }
 
   /** Requests without an answer yet. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#peers.reduce((sum, { waiting }) => sum + waiting, this.#held.size);
   }
 
-  /** The last revocation serial seen. */
+  /** The revocation serial up to which everything is known. */
   get serial(): number {
     return this.#serial;
   }
@@ -96,6 +97,11 @@ export class DbclientConnection {
   /** DBclient's chain length and lifetime in seconds, as of the last connection. */
   get chain(): { readonly n: number; readonly ttl: number } | undefined {
     return this.#chain;
+  }
+
+  /** Changes the keys, best first, for the links made from now on; those that are open stay. */
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#keys = keys;
   }
 
   /** Whether it is connected within `ms` milliseconds. */
@@ -151,231 +157,125 @@ export class DbclientConnection {
   /** Ends it; what is outstanding is rejected. */
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#session !== undefined) this.#drop(this.#session, "closed");
-    this.#wake?.();
+    clearTimeout(this.#heldTimer);
+    for (const request of this.#held) request.reject(new DbclientUnavailable("closed"));
+    this.#held.clear();
+    await Promise.all(this.#peers.map((peer) => peer.close()));
     for (const done of [...this.#onConnected]) done();
-    await this.#running;
   }
 
   async #request<T>(
     sends: ((link: ProxyLink, deadline: number) => number)[],
-    deadline = this.#options.deadline ?? 2000,
+    ms = this.#options.deadline ?? 2000,
   ): Promise<T[]> {
-    if (sends.length === 0) return [];
-    const parts: Promise<readonly T[]>[] = [];
-    for (const send of sends) {
-      const session = this.#session;
-      if (session === undefined || !session.link.open) {
-        parts.push(Promise.reject(new DbclientUnavailable("not connected to DBclient")));
-        break;
-      }
-      const { link, writer } = session;
-      if (!link.free || writer.queued > MAX_QUEUED) {
-        parts.push(Promise.reject(new DbclientUnavailable("too many requests are waiting for DBclient")));
-        break;
-      }
-      const id = send(link, now() + deadline);
-      parts.push(
-        new Promise((resolve, reject) =>
-          this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject })
-        ),
-      );
-    }
+    const deadline = now() + ms;
+    const parts = sends.map((send) =>
+      new Promise<readonly T[]>((resolve, reject) =>
+        this.#place({
+          deadline,
+          losses: 0,
+          send: (link) => send(link, deadline),
+          resolve: resolve as DbclientRequest["resolve"],
+          reject,
+        })
+      )
+    );
     this.#flush();
     return (await Promise.all(parts)).flat();
   }
 
-  /** Connects, reads until the end, pauses, and so on until {@linkcode close}. Never rejects. */
-  async #run(): Promise<void> {
-    const { addresses, connect = connectTcp } = this.#options;
-    const { min, max } = this.#options.backoff ?? { min: 50, max: 2000 };
-    let pause = min;
-    for (let attempt = 0; !this.#closed; attempt++) {
-      const address = addresses[attempt % addresses.length];
-      const name = `${address.host}:${address.port}`;
-      let opened = false;
-      let reason: string;
-      try {
-        const stream = await this.#opening(connect(address));
-        [opened, reason] = await this.#serve(stream, name);
-      } catch (error) {
-        reason = firstLine(error);
-      }
-      if (this.#closed) return;
-      this.#say(false, `${name}: ${reason}`);
-      // Half of the pause is chance, so that many proxies do not come back at the same moment.
-      if (opened) pause = min;
-      await this.#sleep(pause / 2 + systemRandom.below(Math.ceil(pause / 2)));
-      pause = Math.min(max, pause * 2);
-    }
+  /** Asks the first DBclient that can be asked; else the request waits for a link, or is rejected. */
+  #place(request: DbclientRequest): void {
+    const reject = (text: string) => request.reject(new DbclientUnavailable(text));
+    const peer = this.#peers.find(({ free }) => free);
+    if (peer !== undefined) return peer.ask(request);
+    if (this.connected) return reject("too many requests are waiting for DBclient");
+    const time = now();
+    // Without a link, but none of us has been told yet: it was lost just now.
+    const mayWait = request.losses > 0 || this.#said === true || time < this.#lostAt + GRACE;
+    if (this.#closed || !mayWait || time >= request.deadline) return reject("not connected to DBclient");
+    if (this.#held.size >= MAX_HELD) return reject("too many requests are waiting for DBclient");
+    this.#held.add(request);
+    this.#heldTimer ??= setTimeout(() => this.#giveUpHeld(), request.deadline - time);
   }
 
-  /** The stream, unless it takes too long or this connection is closed meanwhile; a late stream is closed. */
-  async #opening(opening: Promise<DbclientStream>): Promise<DbclientStream> {
-    let given = false;
-    const pause = this.#sleep(CONNECT_TIMEOUT);
-    try {
-      const stream = await Promise.race([opening, pause]);
-      if (stream !== undefined) {
-        given = true;
-        return stream;
-      }
-      throw new DbclientUnavailable(`no connection within ${CONNECT_TIMEOUT} ms`);
-    } finally {
-      this.#wake?.();
-      if (!given) opening.then((stream) => stream.close()).catch(() => {});
+  #giveUpHeld(): void {
+    this.#heldTimer = undefined;
+    const time = now();
+    let earliest = Infinity;
+    for (const request of this.#held) {
+      if (request.deadline <= time) {
+        this.#held.delete(request);
+        request.reject(new DbclientUnavailable("no DBclient within the deadline"));
+      } else earliest = Math.min(earliest, request.deadline);
     }
+    if (earliest < Infinity) this.#heldTimer = setTimeout(() => this.#giveUpHeld(), earliest - time);
   }
 
-  /** Reads one connection to its end. Returns whether it was ever open, and why it ended. */
-  async #serve(stream: DbclientStream, name: string): Promise<[boolean, string]> {
-    const link = new ProxyLink({
-      name: this.#options.name ?? "proxy",
-      keys: this.#options.keys ?? [],
-      sha256: this.#options.sha256,
-      random: systemRandom,
-      serial: this.#serial,
-    }, now());
-    const writer = new StreamWriter(stream, {
-      onError: (error) => this.#drop(session, firstLine(error)),
-    });
-    const session: Session = { link, stream, writer, reason: undefined };
-    this.#session = session;
-    if (this.#closed) this.#drop(session, "closed");
+  #flush(): void {
+    for (const peer of this.#peers) peer.flush();
+  }
+
+  #opened(peer: DbclientPeer): void {
+    this.#sayOf(peer, true, "");
+    this.#say(true, peer.name);
+    for (const done of [...this.#onConnected]) done();
+    clearTimeout(this.#heldTimer);
+    this.#heldTimer = undefined;
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const request of held) this.#place(request);
     this.#flush();
-    const buffer = new Uint8Array(64 << 10);
-    let opened = false;
-    try {
-      while (!link.closed) {
-        const count = await stream.read(buffer);
-        if (count === null) break;
-        this.#take(session, link.receive(buffer.subarray(0, count), now()));
-        if (!opened && link.open) {
-          opened = true;
-          this.#say(true, name);
-          for (const done of [...this.#onConnected]) done();
-        }
-        this.#flush();
-      }
-      if (link.closed) {
-        await Promise.race([writer.drained, this.#sleep(GOODBYE_TIMEOUT)]);
-        this.#wake?.();
-      }
-    } catch (error) {
-      session.reason ??= firstLine(error);
+  }
+
+  #lost(peer: DbclientPeer, reason: string, requests: readonly DbclientRequest[]): void {
+    if (this.#said && !this.connected) this.#lostAt = now();
+    for (const request of requests) {
+      if (++request.losses >= MAX_LOSSES) request.reject(new DbclientUnavailable(reason));
+      else this.#place(request);
     }
-    this.#drop(session, "the connection was closed");
-    return [opened, session.reason!];
-  }
-
-  /** Whether the link has ended by these events; then the session knows why. */
-  #take(session: Session, events: readonly ProxyLinkEvent[]): boolean {
-    this.#handle(events);
-    const closed = events.find((event) => event.event === "closed");
-    if (closed !== undefined) session.reason ??= `${closed.code}: ${closed.text}`;
-    return closed !== undefined;
-  }
-
-  #handle(events: readonly ProxyLinkEvent[]): void {
-    for (const event of events) {
-      switch (event.event) {
-        case "ready":
-          this.#chain = { n: event.n, ttl: event.ttl };
-          this.#serial = event.serial;
-          if (event.revoked === "all" || event.revoked.length > 0) this.#revoked(event.serial, event.revoked);
-          break;
-        case "revoked":
-          this.#serial = Math.max(this.#serial, event.serial);
-          this.#revoked(event.serial, event.users);
-          break;
-        case "issued":
-          this.#answered(event.id)?.resolve(event.results);
-          break;
-        case "verified":
-          this.#answered(event.id)?.resolve(event.statuses);
-          break;
-        case "failed":
-          this.#answered(event.id)?.reject(new DbclientUnavailable(event.text));
-          break;
-      }
+    this.#flush();
+    if (this.#closed) return;
+    this.#sayOf(peer, false, reason);
+    if (this.#peers.every(({ failed, open }) => failed !== undefined && !open)) {
+      this.#say(false, this.#peers.map(({ name, failed }) => `${name}: ${failed}`).join("; "));
     }
   }
 
-  #revoked(serial: number, users: readonly Identity[] | "all"): void {
-    try {
-      this.#options.onRevoked?.(serial, users);
-    } catch (error) {
-      reportError(error);
+  #take(event: Extract<ProxyLinkEvent, { event: "ready" | "revoked" }>): void {
+    if (event.event === "ready") this.#chain = { n: event.n, ttl: event.ttl };
+    // Several DBclients read one table of revocations, one of them sooner than the other.
+    this.#serial = serialAfter(this.#serial, event);
+    const users = event.event === "ready" ? event.revoked : event.users;
+    if (users === "all" || users.length > 0) {
+      guarded(() => this.#options.onRevoked?.(event.serial, users));
     }
   }
 
   #say(connected: boolean, text: string): void {
     if (this.#said === connected) return;
     this.#said = connected;
-    try {
-      this.#options.onState?.(connected, text);
-    } catch (error) {
-      reportError(error);
-    }
+    guarded(() => this.#options.onState?.(connected, text));
   }
 
-  #answered(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiting;
+  #sayOf({ name }: DbclientPeer, connected: boolean, text: string): void {
+    if (this.#peers.length === 1 || this.#saidOf.get(name) === connected) return;
+    this.#saidOf.set(name, connected);
+    guarded(() => this.#options.onPeer?.(name, connected, text));
   }
+}
 
-  /** Gives up a connection, unless that has been done; its reading loop ends by it. */
-  #drop(session: Session, reason: string): void {
-    session.reason ??= reason;
-    if (this.#session !== session) return;
-    this.#session = undefined;
-    this.#handle(session.link.lost(session.reason));
-    for (const waiting of this.#waiting.values()) waiting.reject(new DbclientUnavailable(session.reason));
-    this.#waiting.clear();
-    session.writer.clear();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#timerDue = Infinity;
-    try {
-      session.stream.close();
-    } catch {
-      // It is closed already.
-    }
-  }
+/** Of several, a silent one has to be left early enough for another to answer within the deadline. */
+function linkTimes({ addresses, silence, deadline = 2000 }: DbclientConnectionOptions): LinkTimes {
+  const dead = silence ?? (addresses.length > 1 ? Math.min(SILENCE_OF_SEVERAL, deadline / 2) : undefined);
+  return dead === undefined ? PROXY_LINK_TIMES : { ...PROXY_LINK_TIMES, ping: dead / 2, dead };
+}
 
-  /** Writes what the link has to say, and sets the timer for what comes next. */
-  #flush(): void {
-    if (this.#session === undefined) return;
-    const { link, writer } = this.#session;
-    writer.push(link.takeOutput());
-    const due = link.nextDue();
-    if (due < this.#timerDue || this.#timer === undefined) {
-      clearTimeout(this.#timer);
-      this.#timerDue = due;
-      if (due === Infinity) return;
-      this.#timer = setTimeout(() => this.#onTimer(), Math.max(0, due - now()));
-    }
-  }
-
-  #onTimer(): void {
-    this.#timer = undefined;
-    this.#timerDue = Infinity;
-    const session = this.#session;
-    if (session === undefined) return;
-    if (this.#take(session, session.link.advance(now()))) this.#drop(session, "closed");
-    else this.#flush();
-  }
-
-  #sleep(ms: number): Promise<undefined> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#wake?.(), ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        this.#wake = undefined;
-        resolve(undefined);
-      };
-      if (this.#closed) this.#wake();
-    });
+/** A fault of whoever listens is no fault of the connection. */
+function guarded(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    reportError(error);
   }
 }

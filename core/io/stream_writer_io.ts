@@ -9,6 +9,31 @@ export interface StreamWriterEvents {
   onError(error: unknown): void;
 }
 
+/** Small pieces that come together are written together, up to so many bytes. */
+const JOIN_BYTES = 64 << 10;
+
+/** The pieces, neighbours put together. */
+function* joined(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
+  let from = 0;
+  while (from < pieces.length) {
+    let to = from + 1;
+    let length = pieces[from].length;
+    while (to < pieces.length && length + pieces[to].length <= JOIN_BYTES) length += pieces[to++].length;
+    yield to === from + 1 ? pieces[from] : concatenated(pieces.slice(from, to), length);
+    from = to;
+  }
+}
+
+function concatenated(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 /** The bytes that wait to be written to one stream. */
 export class StreamWriter {
   readonly #stream: { write(bytes: Uint8Array): Promise<number> };
@@ -42,7 +67,7 @@ export class StreamWriter {
   /** Takes pieces over; they must not be changed any more. After an error they are thrown away. */
   push(pieces: readonly Uint8Array[]): void {
     if (this.#failed) return;
-    for (const bytes of pieces) {
+    for (const bytes of joined(pieces)) {
       this.#queue.push(bytes);
       this.#queued += bytes.length;
     }

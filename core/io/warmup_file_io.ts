@@ -1,5 +1,15 @@
-/** Warm-up files on disk (docs/PROTOCOL.md §10): read in one pass, written to a temporary name and renamed. */
-import type { WarmupExpectation, WarmupHeader, WarmupRecord, WarmupSummary } from "../wire/warmup.ts";
+/** Warm-up files on disk (docs/PROTOCOL.md §10): read record by record, written to a temporary name and renamed. */
+import { equalBytes } from "../hash/equal.ts";
+import {
+  type IncrementalMac,
+  WARMUP_LABEL,
+  WARMUP_MAC_BYTES,
+  WarmupError,
+  type WarmupExpectation,
+  type WarmupHeader,
+  type WarmupRecord,
+  type WarmupSummary,
+} from "../wire/warmup.ts";
 import { WarmupReader } from "../wire/warmup_reader.ts";
 import { WarmupWriter } from "../wire/warmup_writer.ts";
 import { loadHmacSha256 } from "./hmac_io.ts";
@@ -14,51 +24,100 @@ export class WarmupPermissionError extends Error {
 }
 
 /** What a file is read for. */
-export interface ReadWarmupOptions {
+export interface OpenWarmupOptions {
   /** Keys that it may have been written under. */
   readonly keys: readonly Uint8Array[];
   readonly expected: WarmupExpectation;
   /** Whether a file that others can read or write is read all the same. */
   readonly allowOthers?: boolean;
-  /** Is given every record. Not to be used before the promise is fulfilled: the MAC is at the end. */
-  onRecord(record: WarmupRecord, header: WarmupHeader): void;
 }
 
-/** A file that was read. */
-export interface ReadWarmup extends WarmupSummary {
+/** A file that is open, and whose MAC is right. */
+export interface OpenWarmup extends Disposable {
+  readonly header: WarmupHeader;
   /** Length in bytes. */
   readonly bytes: number;
   /** Whether others than the owner have any right to it. */
   readonly othersMayAccess: boolean;
+  /**
+   * Hands out every record, once; they are not kept, however many there are.
+   *
+   * @throws {WarmupError} when the file has been changed since it was opened
+   */
+  read(onRecord: (record: WarmupRecord) => void): WarmupSummary;
+}
+
+/** Feeds the file to `take`, from its beginning. */
+function eachChunk(file: Deno.FsFile, take: (chunk: Uint8Array) => void): void {
+  file.seekSync(0, Deno.SeekMode.Start);
+  const buffer = new Uint8Array(READ_BYTES);
+  for (let count = file.readSync(buffer); count !== null; count = file.readSync(buffer)) {
+    take(buffer.subarray(0, count));
+  }
+}
+
+/** Whether the last bytes of the file are the MAC of all before, under one of the keys; every key is tried. */
+function hasRightMac(file: Deno.FsFile, macs: readonly IncrementalMac[]): boolean {
+  for (const mac of macs) mac.update(new TextEncoder().encode(WARMUP_LABEL));
+  let last: Uint8Array = new Uint8Array(0);
+  eachChunk(file, (chunk) => {
+    const both = new Uint8Array(last.length + chunk.length);
+    both.set(last);
+    both.set(chunk, last.length);
+    const end = Math.max(0, both.length - WARMUP_MAC_BYTES);
+    for (const mac of macs) mac.update(both.subarray(0, end));
+    last = both.slice(end);
+  });
+  return macs.map((mac) => equalBytes(mac.digest(), last)).includes(true);
 }
 
 /**
- * Reads a warm-up file.
+ * Opens a warm-up file. It is read once for its MAC and a second time for its records, so that a large one takes no memory.
  *
  * @throws {WarmupError} (rejects) when it cannot be used
  * @throws {WarmupPermissionError} (rejects) when others can read or change it
  * @throws {Deno.errors.NotFound} (rejects) and other errors of the file system
  */
-export async function readWarmupFile(path: string, options: ReadWarmupOptions): Promise<ReadWarmup> {
+export async function openWarmupFile(path: string, options: OpenWarmupOptions): Promise<OpenWarmup> {
   const hmac = await loadHmacSha256();
-  using file = await Deno.open(path);
-  // Asked of the open file, not of the name: the name may mean another file by then.
-  const { mode } = await file.stat();
-  const othersMayAccess = mode !== null && (mode & MODE_OF_OTHERS) !== 0;
-  if (othersMayAccess && options.allowOthers !== true) {
-    const shown = (mode! & 0o777).toString(8);
-    throw new WarmupPermissionError(`others may read or change it (mode ${shown}); it takes chmod 600`);
-  }
-  const reader = new WarmupReader(options.keys.map(hmac), options.expected);
-  const buffer = new Uint8Array(READ_BYTES);
-  let bytes = 0;
-  for (let count = file.readSync(buffer); count !== null; count = file.readSync(buffer)) {
-    bytes += count;
-    for (const record of reader.push(buffer.subarray(0, count))) {
-      options.onRecord(record, reader.header!);
+  const file = await Deno.open(path);
+  try {
+    // Asked of the open file, not of the name: the name may mean another file by then.
+    const { mode, size } = await file.stat();
+    const othersMayAccess = mode !== null && (mode & MODE_OF_OTHERS) !== 0;
+    if (othersMayAccess && options.allowOthers !== true) {
+      const shown = (mode! & 0o777).toString(8);
+      throw new WarmupPermissionError(`others may read or change it (mode ${shown}); it takes chmod 600`);
     }
+    const newReader = () => new WarmupReader(options.keys.map(hmac), options.expected);
+    const right = hasRightMac(file, options.keys.map(hmac));
+    let reader = newReader();
+    let header: WarmupHeader | undefined;
+    eachChunk(file, (chunk) => {
+      // Of a file with the right MAC its header is all that is looked at here; of another what is wrong with it.
+      if (right && header !== undefined) return;
+      reader.push(chunk);
+      header = reader.header;
+    });
+    if (!right || header === undefined) {
+      reader.finish();
+      throw new WarmupError("wrong_mac", "it was changed while it was read");
+    }
+    return {
+      header,
+      bytes: size,
+      othersMayAccess,
+      read(onRecord) {
+        reader = newReader();
+        eachChunk(file, (chunk) => reader.push(chunk).forEach(onRecord));
+        return reader.finish();
+      },
+      [Symbol.dispose]: () => file.close(),
+    };
+  } catch (error) {
+    file.close();
+    throw error;
   }
-  return { ...reader.finish(), bytes, othersMayAccess };
 }
 
 /** What a file is written from. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WarmupError, type WarmupHeader, type WarmupRecord } from "../wire/warmup.ts";
-import { readWarmupFile, WarmupPermissionError, writeWarmupFile } from "./warmup_file_io.ts";
+import { openWarmupFile, WarmupPermissionError, writeWarmupFile } from "./warmup_file_io.ts";
 
 const KEY = new Uint8Array(16).fill(3);
 const HEADER: WarmupHeader = {
@@ -54,13 +54,10 @@ function write(path: string, count: number, signal?: AbortSignal): Promise<numbe
 
 async function read(path: string, allowOthers = false) {
   const records: WarmupRecord[] = [];
-  const found = await readWarmupFile(path, {
-    keys: [KEY],
-    expected: { proxy: "edge-1" },
-    allowOthers,
-    onRecord: (each) => records.push(each),
-  });
-  return { records, found };
+  using file = await openWarmupFile(path, { keys: [KEY], expected: { proxy: "edge-1" }, allowOthers });
+  const summary = file.read((each) => records.push(each));
+  const { bytes, othersMayAccess } = file;
+  return { records, found: { ...summary, bytes, othersMayAccess } };
 }
 
 Deno.test("a file of several chunks is written under its name alone, for its owner alone, and read again", () =>

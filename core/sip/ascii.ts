@@ -118,8 +118,29 @@ export function decodeText(buffer: Uint8Array, start: number, end: number): stri
     if (i === end) return text;
   }
   const text = decoder.decode(buffer.subarray(start, end));
-  return text.includes("\n") ? text.replace(/[ \t]*\r?\n[ \t]+/g, " ") : text;
+  return text.includes("\n") ? unfold(text) : text;
 }
+
+/** Each fold, with the blanks before and behind it, as one space; in time linear in the length, which a pattern is not. */
+function unfold(text: string): string {
+  const lines = text.split("\n");
+  let result = "";
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i];
+    let start = 0;
+    let end = line.length;
+    if (i > 0) { while (start < end && isBlank(line, start)) start++; }
+    if (i > 0) result += start > 0 ? " " : "\n";
+    if (i + 1 < lines.length && isBlank(lines[i + 1], 0)) {
+      if (end > start && line[end - 1] === "\r") end--;
+      while (end > start && isBlank(line, end - 1)) end--;
+    }
+    result += line.slice(start, end);
+  }
+  return result;
+}
+
+const isBlank = (text: string, at: number): boolean => text[at] === " " || text[at] === "\t";
 
 /** Writes a number in decimal at `offset`; the offset after it. There has to be room for its digits, 24 at most. */
 export function writeDecimal(value: number, out: Uint8Array, offset: number): number {

@@ -22,7 +22,12 @@ export function pushVia(
 
 /** Takes the topmost Via value away, and its line when it was the only one. RFC 3261 §16.7 step 3. */
 export function popVia(patch: Patch): void {
-  popFirst(patch, HeaderId.VIA);
+  const { message } = patch;
+  const via = message.topVia();
+  // Mostly each Via has a line of its own: then no other value has to be looked for.
+  const line = message.first(HeaderId.VIA);
+  if (via !== undefined && via.end === message.valueEnd(line)) patch.removeLine(line);
+  else popFirst(patch, HeaderId.VIA);
 }
 
 /** Takes the first Route value away. RFC 3261 §16.4. */

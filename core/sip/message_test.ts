@@ -86,6 +86,30 @@ Deno.test("message: leading line ends and LF alone are read", () => {
   assertEquals(message.callId, "1-18351@192.0.2.10");
 });
 
+Deno.test("message: a CR that ends no line is a fault, wherever it stands: others would see another header there", () => {
+  const text = new TextDecoder().decode(INVITE);
+  for (const capacity of [MAX_HEADERS, MAX_HEADERS - 1]) { // With the kernel, and without.
+    for (let at = 0; at < 40; at++) {
+      const smuggled = `Subject: ${"x".repeat(at)}\rProxy-Authenticate: PC a\r\n`;
+      const bytes = encodeText(text.replace("Max-Forwards", smuggled + "Max-Forwards"));
+      assertEquals(new SipMessage(capacity).parse(bytes, 0, bytes.length)?.status, 400);
+    }
+    const folded = encodeText(text.replace("Max-Forwards", "Subject: a\r\n b\r\r\n c\r\nMax-Forwards"));
+    assertEquals(new SipMessage(capacity).parse(folded, 0, folded.length)?.status, 400);
+  }
+});
+
+Deno.test("message: a method has 64 bytes at most", () => {
+  const text = new TextDecoder().decode(INVITE);
+  for (const capacity of [MAX_HEADERS, MAX_HEADERS - 1]) {
+    const status = (length: number) => {
+      const bytes = encodeText(text.replaceAll("INVITE", "M".repeat(length)));
+      return new SipMessage(capacity).parse(bytes, 0, bytes.length)?.status;
+    };
+    assertEquals([status(64), status(65), status(5000)], [undefined, 400, 400]);
+  }
+});
+
 Deno.test("message: every header order gives the same", () => {
   const head = ["OPTIONS sip:u@b SIP/2.0"];
   const fields = [

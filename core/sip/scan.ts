@@ -150,7 +150,7 @@ export class HeaderIndex {
         this.#finish(count, end, end);
         return fault === "none" ? "no_end" : fault;
       }
-      if (nameEnd === at || buffer[colon] !== COLON) {
+      if (nameEnd === at || buffer[colon] !== COLON || hasBareCr(buffer, colon, lf)) {
         if (fault === "none") {
           fault = "malformed_line";
           this.faultAt = at;
@@ -186,6 +186,12 @@ export class HeaderIndex {
     this.headersEnd = headersEnd;
     this.bodyStart = bodyStart;
   }
+}
+
+/** Whether a CR stands in [start, lf) that no LF follows: some take it for the end of a line, and would see other headers. */
+function hasBareCr(buffer: Uint8Array, start: number, lf: number): boolean {
+  for (let i = start; i < lf; i++) if (buffer[i] === CR && buffer[i + 1] !== LF) return true;
+  return false;
 }
 
 /**

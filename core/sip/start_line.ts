@@ -1,5 +1,6 @@
 /** Request-Line and Status-Line (RFC 3261 §7.1, §7.2). */
 import { CR, encodeText, equalsIgnoreCase, LF, parseDecimal, skipToken, SLASH, SP } from "./ascii.ts";
+import { MAX_METHOD } from "./kernel/assembly/layout.ts";
 import { methodAt } from "./method.ts";
 import type { SipMessage } from "./message.ts";
 
@@ -54,7 +55,7 @@ function readRequestLine(message: SipMessage, methodEnd: number, lineEnd: number
   }
   message.isRequest = true;
   message.method = methodAt(buffer, start, methodEnd);
-  if (methodEnd === start || buffer[methodEnd] !== SP) return "method";
+  if (methodEnd === start || methodEnd - start > MAX_METHOD || buffer[methodEnd] !== SP) return "method";
   message.requestUriStart = methodEnd + 1;
   message.requestUriEnd = Math.max(version - 1, methodEnd + 1);
   if (!equalsIgnoreCase(buffer, version, wordsEnd, SIP_2_0)) return "version";

@@ -40,23 +40,25 @@ export class TransactionKey {
   /** The key of a client transaction (§17.1.3). False if the Via has no branch. */
   ofClient(via: ViaView, method: string): boolean {
     if (via.branchStart < 0 || via.branchEnd === via.branchStart) return false;
-    this.#begin(CLIENT, method, 0);
-    this.#hash.part(via.buffer, via.branchStart, via.branchEnd);
-    this.#hash.end();
+    this.ofBranch(via.buffer, via.branchStart, via.branchEnd, method);
     return true;
+  }
+
+  /** The same, of the branch buffer[start, end), which is not empty. */
+  ofBranch(buffer: Uint8Array, start: number, end: number, method: string): void {
+    this.#begin(CLIENT, method, 0);
+    this.#hash.part(buffer, start, end);
+    this.#hash.end();
   }
 
   /**
    * The key of a server transaction (§17.2.3): `method` is that of the transaction sought, thus INVITE for an ACK.
    *
-   * @returns whether it is a key by branch; else the fields of RFC 2543 were taken, all but the To tags
+   * @returns whether it is a key by branch; else use {@linkcode ofOldServer}
    */
-  ofServer(message: SipMessage, via: ViaView, method: string): boolean {
+  ofServer(via: ViaView, method: string): boolean {
+    if (!via.hasMagicCookie) return false;
     const hash = this.#hash;
-    if (!via.hasMagicCookie) {
-      this.#ofOld(message, via, method);
-      return false;
-    }
     this.#begin(SERVER, method, via.port);
     // Host names are equal in any case; branches are compared as they are, as everybody writes them.
     hash.partIgnoringCase(via.buffer, via.hostStart, via.hostEnd);
@@ -65,13 +67,16 @@ export class TransactionKey {
     return true;
   }
 
-  #ofOld(message: SipMessage, via: ViaView, method: string): void {
+  /** The key of a server transaction by the fields that RFC 2543 compares, with or without the To tag of the message. */
+  ofOldServer(message: SipMessage, via: ViaView, method: string, withToTag: boolean): void {
     const hash = this.#hash;
-    const { buffer, from } = message;
+    const { buffer, from, to } = message;
     this.#begin(RFC_2543, method, 0);
     hash.part(buffer, message.requestUriStart, message.requestUriEnd);
     // An offset is -1 where there is no tag.
     hash.part(buffer, Math.max(from.tagStart, 0), Math.max(from.tagEnd, 0));
+    if (withToTag) hash.part(buffer, Math.max(to.tagStart, 0), Math.max(to.tagEnd, 0));
+    else hash.part(buffer, 0, 0);
     const callId = message.first(HeaderId.CALL_ID);
     if (callId >= 0) hash.part(buffer, message.valueStart(callId), message.valueEnd(callId));
     hash.word(message.cseqNumber);

@@ -19,6 +19,7 @@ import { readLeadingVia, TransactionKey } from "./transaction_key.ts";
 import { COMPILED_MACHINES, eventNumber, stateNumber } from "./transaction_machine.ts";
 import { TransactionRunner } from "./transaction_runner.ts";
 import {
+  ANSWER,
   BYTE_SHIFT,
   CANCEL_WANTED,
   FLAGS,
@@ -52,6 +53,9 @@ const PROCEEDING = stateNumber("Proceeding");
 
 /** Most transactions of one layer: a record's words are counted with 31 bits. */
 const MOST = 2 ** 26;
+/** Bytes of messages that are kept, by default: so many for each transaction, but no less than these. */
+const BYTES_EACH = 1024;
+const LEAST_BYTES = 16 << 20;
 
 /**
  * All transactions of one element. They are numbers; what is known of them stands in columns that are laid out once for
@@ -104,6 +108,7 @@ export class TransactionLayer {
   readonly #key: TransactionKey;
   readonly #reliable: (address: Address) => boolean;
   readonly #tryingAtOnce: boolean;
+  readonly #maxBytes: number;
   readonly #via = new ViaView();
   readonly #scratch = new SipMessage();
 
@@ -123,6 +128,7 @@ export class TransactionLayer {
     this.#key = new TransactionKey(new KeyedHash(options.random.bytes(8)));
     this.#reliable = options.reliable ?? (() => false);
     this.#tryingAtOnce = trying === "immediate";
+    this.#maxBytes = options.maxBytes ?? Math.max(LEAST_BYTES, this.capacity * BYTES_EACH);
   }
 
   /** All live transactions. */
@@ -253,7 +259,7 @@ export class TransactionLayer {
       return;
     }
     const table = this.#table;
-    if (table.full) {
+    if (table.full || this.#run.store.bytesInUse > this.#maxBytes) {
       this.#run.statistics.refused++;
       return this.#user.overloaded(message, from, now);
     }
@@ -264,7 +270,6 @@ export class TransactionLayer {
     if (reliable) table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= RELIABLE;
     if (!via.hasMagicCookie) {
       table.bytes[(tx << BYTE_SHIFT) + FLAGS] |= OLD;
-      table.aside(tx).requestTag = message.toTag;
     }
     this.#run.begin(tx, method === "INVITE" ? INVITE_SERVER_KIND : NON_INVITE_SERVER_KIND, now);
     const serial = table.words[(tx << RECORD_SHIFT) + SERIAL];
@@ -289,17 +294,20 @@ export class TransactionLayer {
 
   /** The server transaction of a request (§17.2.3); the key stays in `#key`. */
   #findServer(message: SipMessage, via: ViaView, method: string, ack: boolean): TransactionId {
-    const byBranch = this.#key.ofServer(message, via, method);
-    let tx = this.#table.find(this.#key);
-    if (byBranch) return tx;
+    const key = this.#key;
+    if (key.ofServer(via, method)) return this.#table.find(key);
     // RFC 2543: an ACK carries the To tag of the response, all else that of the first request.
-    const tag = message.toTag;
-    while (tx !== NO_TRANSACTION) {
-      const aside = this.#table.asides.get(tx);
-      if (aside !== undefined && tag === (ack ? aside.answerTag : aside.requestTag)) break;
-      tx = this.#table.findNext(tx, this.#key);
-    }
-    return tx;
+    key.ofOldServer(message, via, method, true);
+    const tx = this.#table.find(key);
+    if (!ack) return tx;
+    if (this.#hasAnswerTag(tx, message)) return tx;
+    key.ofOldServer(message, via, method, false);
+    const first = this.#table.find(key);
+    return this.#hasAnswerTag(first, message) ? first : NO_TRANSACTION;
+  }
+
+  #hasAnswerTag(tx: TransactionId, message: SipMessage): boolean {
+    return tx !== NO_TRANSACTION && this.#table.asides.get(tx)?.answerTag === message.toTag;
   }
 
   /** The INVITE server transaction that a CANCEL concerns (§9.2), in whatever state, or `NO_TRANSACTION`. */
@@ -309,24 +317,30 @@ export class TransactionLayer {
   }
 
   /**
-   * Sends the request `buffer[start … end)` and starts its client transaction. The bytes are copied. Quickest if Via is the
-   * first header. An ACK has no transaction: send it yourself.
+   * Sends the request `buffer[start … end)` and starts its client transaction. The bytes are copied. Quickest if the branch is
+   * given, else if Via is the first header. An ACK has no transaction: send it yourself.
    *
+   * @param branch bytes that hold the branch of the topmost Via, at [branchStart, branchEnd), for who has just made it: it is
+   * not looked for in the request then
    * @returns `NO_TRANSACTION` if there is no room; nothing is sent then
    * @throws TypeError if it is no request with a branch, or an ACK; Error if the branch is in use
    */
-  sendRequest(buffer: Uint8Array, start: number, end: number, to: Address, now: number): TransactionId {
+  sendRequest(
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    to: Address,
+    now: number,
+    branch?: Uint8Array,
+    branchStart = 0,
+    branchEnd = 0,
+  ): TransactionId {
     const methodEnd = skipToken(buffer, start, end);
     if (buffer[methodEnd] !== SP) throw new TypeError("not a SIP request");
     const method = methodAt(buffer, start, methodEnd);
-    let via: ViaView | undefined = this.#via;
-    if (!readLeadingVia(buffer, start, end, via)) {
-      this.#scratch.parse(buffer, start, end);
-      via = this.#scratch.isRequest ? this.#scratch.topVia() : undefined;
-    }
-    if (via === undefined || !this.#key.ofClient(via, method)) {
-      throw new TypeError("the request has no Via branch");
-    }
+    if (branch !== undefined && branchEnd > branchStart) {
+      this.#key.ofBranch(branch, branchStart, branchEnd, method);
+    } else this.#findBranch(buffer, start, end, method);
     if (method === "ACK") throw new TypeError("an ACK is no transaction of its own");
     const table = this.#table;
     if (table.find(this.#key) !== NO_TRANSACTION) throw new Error("the Via branch is in use");
@@ -340,6 +354,18 @@ export class TransactionLayer {
     this.#run.holdRequest(tx, buffer, start, end);
     this.#run.send(tx, buffer, start, end);
     return tx;
+  }
+
+  /** Makes the key of a request that is to be sent. */
+  #findBranch(buffer: Uint8Array, start: number, end: number, method: string): void {
+    let via: ViaView | undefined = this.#via;
+    if (!readLeadingVia(buffer, start, end, via)) {
+      this.#scratch.parse(buffer, start, end);
+      via = this.#scratch.isRequest ? this.#scratch.topVia() : undefined;
+    }
+    if (via === undefined || !this.#key.ofClient(via, method)) {
+      throw new TypeError("the request has no Via branch");
+    }
   }
 
   /**
@@ -390,6 +416,22 @@ export class TransactionLayer {
     }
     const event = hundreds === 1 ? GIVEN_1XX : hundreds === 2 ? GIVEN_2XX : GIVEN_300_699;
     return this.#run.respond(tx, event, buffer, start, end, now);
+  }
+
+  /**
+   * Sends a final response that is not sent again, and ends the server transaction: what RFC 3261 §26.3.2.4 recommends for requests of
+   * strangers, so that they cost no memory and get no more datagrams than they send. If a provisional response was sent it
+   * is {@linkcode respond}: the client sends its request no more then.
+   *
+   * @throws TypeError if it is no response
+   */
+  refuse(tx: TransactionId, buffer: Uint8Array, start: number, end: number, now: number): void {
+    if (this.#table.words[(tx << RECORD_SHIFT) + ANSWER] !== 0) {
+      this.respond(tx, buffer, start, end, now);
+      return;
+    }
+    this.#run.sendStateless(buffer, start, end, this.#table.to(tx));
+    this.#run.end(tx, now);
   }
 
   /**

@@ -16,6 +16,11 @@ export interface TransactionOptions {
   /** Most transactions at one time, 1 … 2^26; each costs memory once it is used. Default 500,000. */
   readonly maxTransactions?: number;
   /**
+   * Most bytes of messages that are kept for retransmission and the like; above it there is no room for new server
+   * transactions. Default: 1,024 for each of `maxTransactions`, but no less than 16 MiB.
+   */
+  readonly maxBytes?: number;
+  /**
    * When the layer answers an INVITE with 100 (Trying) by itself. "after 200 ms" (default) is for user agents (§17.2.1);
    * "immediate" for proxies that forward at once; "never" leaves it to {@linkcode TransactionLayer.sendTrying}, for proxies
    * that may answer with a challenge first.

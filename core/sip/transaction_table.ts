@@ -61,8 +61,7 @@ const NOWHERE: Address = { host: "", port: 0 };
 export interface Aside {
   /** A method without a number of its own, else "". */
   method: string;
-  /** To tags of the request and of the last response: used to match requests of RFC 2543. */
-  requestTag: string;
+  /** To tag of the last response: used to match requests of RFC 2543. */
   answerTag: string;
 }
 
@@ -109,11 +108,6 @@ export class TransactionTable {
   /** The transaction with this key, or `NO_TRANSACTION`. */
   find(key: TransactionKey): TransactionId {
     return this.#search(this.#buckets[key.low & this.#mask], key);
-  }
-
-  /** The next one with the same key, after one that `find` gave: RFC 2543 keys are not unique. */
-  findNext(after: TransactionId, key: TransactionKey): TransactionId {
-    return this.#search(this.words[(after << RECORD_SHIFT) + NEXT], key);
   }
 
   /** A new transaction, entered under `key`, with a serial and nothing else. The caller has asked `full` before. */
@@ -187,7 +181,7 @@ export class TransactionTable {
   aside(tx: TransactionId): Aside {
     let aside = this.asides.get(tx);
     if (aside === undefined) {
-      aside = { method: "", requestTag: "", answerTag: "" };
+      aside = { method: "", answerTag: "" };
       this.asides.set(tx, aside);
       this.bytes[(tx << BYTE_SHIFT) + FLAGS] |= HAS_ASIDE;
     }

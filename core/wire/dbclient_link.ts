@@ -10,7 +10,6 @@ import {
   HANDSHAKE_RANDOM_BYTES,
   type LinkTimes,
   MAX_FRAME_LENGTH,
-  MAX_ITEMS,
   MAX_PROOFS,
   PROOF_BYTES,
   type VerifyStatus,
@@ -22,6 +21,8 @@ import { DBCLIENT_LINK_TABLE, type DbclientLinkState, type LinkClosed, LinkEnd }
 /** What happens on DBclient's end. */
 export type DbclientLinkEvent =
   | { readonly event: "ready"; readonly proxy: string }
+  /** The proxy has seen a revocation serial that is not known here: {@linkcode DbclientLink.tellReady} has to follow. */
+  | { readonly event: "ahead"; readonly serial: number }
   | {
     readonly event: "issue";
     readonly id: number;
@@ -29,7 +30,19 @@ export type DbclientLinkEvent =
     readonly users: readonly Identity[];
   }
   | { readonly event: "verify"; readonly id: number; readonly answers: readonly DigestAnswer[] }
+  /** A request above `maxOutstanding`, which was refused with `busy`. */
+  | { readonly event: "refused"; readonly id: number; readonly text: string }
   | LinkClosed;
+
+/** What READY tells a proxy (docs/PROTOCOL.md §9). */
+export interface ReadyNews {
+  /** The serial up to which the proxy knows everything after READY. */
+  readonly serial: number;
+  /** 1000 users at most, or "all" when more is not known any more. */
+  readonly revoked: readonly Identity[] | "all";
+  /** What follows it in REVOKED frames. */
+  readonly then?: readonly { readonly serial: number; readonly users: readonly Identity[] }[];
+}
 
 /** What a {@linkcode DbclientLink} needs. */
 export interface DbclientLinkOptions {
@@ -44,12 +57,20 @@ export interface DbclientLinkOptions {
   keysOf(proxy: string): readonly Uint8Array[] | undefined;
   /** The revocation serial now. */
   serial(): number;
-  /** Users revoked after a serial, or "all" when that is not known any more. */
-  revokedSince(serial: number): readonly Identity[] | "all";
+  /**
+   * What a proxy is told that has seen a serial; "later" while the serial is not known here.
+   *
+   * @param final whether all there is has been read: "later" is no answer then
+   */
+  revokedSince(serial: number, final: boolean): ReadyNews | "later";
   /** The SHA-256 backend, for the proofs. */
   readonly sha256: ChainHash;
   readonly random: Random;
   readonly times?: LinkTimes;
+  /** Requests without an answer at once, default any number. */
+  readonly maxOutstanding?: number;
+  /** The largest value of the length field once the link is open, default 1 MiB. */
+  readonly maxFrame?: number;
 }
 
 /** DBclient's end of one connection. */
@@ -58,9 +79,12 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #hello: HelloFrame | undefined;
   #welcome: WelcomeFrame | undefined;
   #keys: readonly Uint8Array[] = [];
+  #provenKey: Uint8Array | undefined;
   /** Users, or Digest answers, by request id. */
   readonly #outstanding = new Map<number, number>();
   #items = 0;
+  /** Whether READY was sent: nothing else may be, before. */
+  #ready = false;
 
   /** @param now milliseconds; the connection has just been accepted */
   constructor(options: DbclientLinkOptions, now: number) {
@@ -72,6 +96,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   /** The proxy's name, "" before HELLO. It is proven only in state open, and only if it has a key. */
   get proxy(): string {
     return this.#hello?.proxy ?? "";
+  }
+
+  /** The key that the proxy has proven to know; undefined before that, and when none is asked for. */
+  get provenKey(): Uint8Array | undefined {
+    return this.#provenKey;
   }
 
   /** Users and Digest answers that wait, in whatever number of requests. */
@@ -94,12 +123,26 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     if (this.#check(id)) this.#answer({ type: "ERROR", id, code, text });
   }
 
-  /** Tells the proxy that credentials of these users are void. */
+  /**
+   * Tells the proxy that credentials of these users are void if their serial is below this one.
+   *
+   * @param users 1000 at most; none: everything up to the serial was told
+   */
   revoked(serial: number, users: readonly Identity[]): void {
-    if (!this.open) return;
-    for (let i = 0; i < users.length; i += MAX_ITEMS) {
-      this.send({ type: "REVOKED", id: 0, serial, users: users.slice(i, i + MAX_ITEMS) });
-    }
+    // Who is not ready yet will be told in READY.
+    if (!this.closed && this.#ready) this.send({ type: "REVOKED", id: 0, serial, users });
+  }
+
+  /** Sends REVOKED frames that were encoded once for many proxies; the bytes are not to be changed any more. */
+  revokedFrames(encoded: readonly Uint8Array<ArrayBuffer>[]): void {
+    if (!this.closed && this.#ready) this.sendEncoded(encoded);
+  }
+
+  /** Sends the READY that waited since the event "ahead", now that all there is has been read. */
+  tellReady(): DbclientLinkEvent[] {
+    const events: DbclientLinkEvent[] = [];
+    if (this.open && !this.#ready) this.#tellReady(events, true);
+    return events;
   }
 
   #check(id: number, count?: number): boolean {
@@ -126,11 +169,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
       case "AUTH":
         return this.#authenticate(frame.proofs, events);
       case "ISSUE":
-        this.#accept(frame.id, frame.users.length);
+        if (!this.#accept(frame.id, frame.users.length, events)) return;
         events.push({ event: "issue", id: frame.id, algorithm: frame.algorithm, users: frame.users });
         return;
       case "VERIFY":
-        this.#accept(frame.id, frame.answers.length);
+        if (!this.#accept(frame.id, frame.answers.length, events)) return;
         events.push({ event: "verify", id: frame.id, answers: frame.answers });
         return;
       case "PING":
@@ -168,26 +211,45 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #authenticate(proofs: readonly Uint8Array[], events: DbclientLinkEvent[]): void {
     const { sha256 } = this.#options;
     if (this.#keys.length > 0) {
-      if (keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs) === undefined) {
+      this.#provenKey = keyOfProof(sha256, this.#keys, "proxy", this.#hello!, this.#welcome!, proofs);
+      if (this.#provenKey === undefined) {
         throw new WireError("unauthorized", "proof", "is wrong or missing");
       }
     } else if (proofs.length > 0) {
       throw new WireError("unauthorized", "proof", "none was asked for");
     }
-    this.reader.maxLength = MAX_FRAME_LENGTH;
-    const since = this.#options.revokedSince(this.#hello!.serial);
-    const revoked = since !== "all" && since.length > MAX_ITEMS ? "all" : since;
-    this.send({ type: "READY", id: 0, serial: this.#options.serial(), revoked });
-    events.push({ event: "ready", proxy: this.#hello!.proxy });
+    this.reader.maxLength = this.#options.maxFrame ?? MAX_FRAME_LENGTH;
+    this.#tellReady(events, false);
   }
 
-  #accept(id: number, count: number): void {
+  #tellReady(events: DbclientLinkEvent[], final: boolean): void {
+    const { serial, proxy } = this.#hello!;
+    const news = this.#options.revokedSince(serial, final);
+    if (news === "later") {
+      events.push({ event: "ahead", serial });
+      return;
+    }
+    this.send({ type: "READY", id: 0, serial: news.serial, revoked: news.revoked });
+    this.#ready = true;
+    for (const { serial, users } of news.then ?? []) this.revoked(serial, users);
+    events.push({ event: "ready", proxy });
+  }
+
+  #accept(id: number, count: number, events: DbclientLinkEvent[]): boolean {
     if (id === 0) throw new WireError("bad_value", "request id", "is 0");
     if (this.#outstanding.has(id)) {
       throw new WireError("bad_value", "request id", `${id} is outstanding already`);
     }
+    const { maxOutstanding = Infinity } = this.#options;
+    if (this.#outstanding.size >= maxOutstanding) {
+      const text = `more than ${maxOutstanding} requests in flight`;
+      this.send({ type: "ERROR", id, code: "busy", text });
+      events.push({ event: "refused", id, text });
+      return false;
+    }
     this.#outstanding.set(id, count);
     this.#items += count;
+    return true;
   }
 
   protected override ended(): void {

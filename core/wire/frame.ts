@@ -120,6 +120,7 @@ export interface RevokedFrame {
   readonly type: "REVOKED";
   readonly id: number;
   readonly serial: number;
+  /** An empty realm stands for every realm; no users: everything up to the serial was told. */
   readonly users: readonly Identity[];
 }
 export interface PingFrame {
@@ -297,7 +298,7 @@ function writePayload(out: ByteWriter, frame: Frame): void {
       return;
     case "REVOKED":
       out.u64(frame.serial, "serial");
-      writeUsers(out, frame.users, 1);
+      writeUsers(out, frame.users, 0);
       return;
     case "ERROR":
       out.u16(ERROR_CODE[frame.code], "error code");
@@ -401,7 +402,7 @@ function readPayload(type: FrameName, id: number, from: ByteReader): Frame {
       return { type, id, statuses };
     }
     case "REVOKED":
-      return { type, id, serial: from.u64("serial"), users: readUsers(from, 1) };
+      return { type, id, serial: from.u64("serial"), users: readUsers(from, 0) };
     case "ERROR":
       return {
         type,

@@ -73,6 +73,14 @@ export class FrameReader {
   #length(bytes: Uint8Array, at: number): number {
     const length = bytes[at] * 2 ** 24 + (bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3]);
     if (length > this.maxLength) {
+      // A record of TLS 1.x begins so (RFC 8446 §5.1): 20 … 23, then version 3.
+      if (bytes[at] >= 20 && bytes[at] <= 23 && bytes[at + 1] === 3) {
+        throw new WireError(
+          "frame_too_long",
+          "length",
+          "is the begin of a TLS record: the other end speaks TLS",
+        );
+      }
       throw new WireError("frame_too_long", "length", `is ${length}; at most ${this.maxLength} is allowed`);
     }
     if (length < MIN_FRAME_LENGTH) {

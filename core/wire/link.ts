@@ -83,7 +83,12 @@ export abstract class LinkEnd<S extends string, E> {
     return this.#state === this.closedState;
   }
 
-  /** The bytes to write, in order; afterwards they are the caller's. */
+  /** Whether the peer's bytes end inside a frame so far. */
+  get insideFrame(): boolean {
+    return this.reader.buffered > 0;
+  }
+
+  /** The bytes to write, in order; they are not to be changed. */
   takeOutput(): Uint8Array<ArrayBuffer>[] {
     const output = this.#output;
     this.#output = [];
@@ -172,6 +177,10 @@ export abstract class LinkEnd<S extends string, E> {
 
   protected send(frame: Frame): void {
     this.#output.push(encodeFrame(frame));
+  }
+
+  protected sendEncoded(pieces: readonly Uint8Array<ArrayBuffer>[]): void {
+    for (const piece of pieces) this.#output.push(piece);
   }
 
   /** Sends an ERROR frame of request 0 (or of the frame at fault) and ends. */

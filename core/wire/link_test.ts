@@ -7,7 +7,7 @@ import { DbclientLink, type DbclientLinkEvent, type DbclientLinkOptions } from "
 import { decodeFrame, encodeFrame, type Frame, type WireIssueResult } from "./frame.ts";
 import { FrameReader } from "./frame_reader.ts";
 import { type LinkClosed, LinkEnd } from "./link.ts";
-import { ProxyLink, type ProxyLinkEvent, type ProxyLinkOptions } from "./proxy_link.ts";
+import { ProxyLink, type ProxyLinkEvent, type ProxyLinkOptions, serialAfter } from "./proxy_link.ts";
 import { sampleFrames } from "./sample_frames.ts";
 
 const sha256 = (await loadNoble()).get("SHA-256");
@@ -41,7 +41,7 @@ function makeDbclient(options: Partial<DbclientLinkOptions> = {}): DbclientLink 
     ttl: 3600,
     keysOf: () => [],
     serial: () => 5,
-    revokedSince: () => [],
+    revokedSince: () => ({ serial: 5, revoked: [] }),
     sha256,
     random: seededRandom(2),
     ...options,
@@ -87,7 +87,7 @@ function framesOf(chunks: Uint8Array[]): Frame[] {
 Deno.test("handshake without keys, whole and byte by byte", () => {
   for (const step of [Infinity, 1]) {
     const proxy = makeProxy();
-    const dbclient = makeDbclient({ revokedSince: () => USERS });
+    const dbclient = makeDbclient({ revokedSince: () => ({ serial: 5, revoked: USERS }) });
     const events = exchange(proxy, dbclient, 0, step);
     assertEquals(events.proxy, [{ event: "ready", n: 10, ttl: 3600, serial: 5, revoked: USERS }]);
     assertEquals(events.dbclient, [{ event: "ready", proxy: "p1" }]);
@@ -182,13 +182,14 @@ Deno.test("VERIFY, refusal of one request, REVOKED and PING on an open link", ()
   exchange(proxy, dbclient);
   dbclient.verified(id, ["ok", "wrong"]);
   dbclient.refuse(refused, "busy", "later");
-  dbclient.revoked(7, new Array(MAX_ITEMS + 1).fill(USERS[0]));
+  dbclient.revoked(7, new Array(MAX_ITEMS).fill(USERS[0]));
+  dbclient.revoked(8, []);
   const events = exchange(proxy, dbclient).proxy;
   assertEquals(events.slice(0, 2), [
     { event: "verified", id, statuses: ["ok", "wrong"] },
     { event: "failed", id: refused, reason: "refused", text: "busy: later" },
   ]);
-  assertEquals(events.slice(2).map((event) => event.event === "revoked" && event.users.length), [1000, 1]);
+  assertEquals(events.slice(2).map((event) => event.event === "revoked" && event.users.length), [1000, 0]);
   proxy.receive(encodeFrame({ type: "PING", id: 3 }), 0);
   assertEquals(framesOf(proxy.takeOutput()), [{ type: "PONG", id: 3 }]);
 });
@@ -223,12 +224,50 @@ Deno.test("silence that is our own doing ends no link, at either end", () => {
   assertEquals(dbclient.takeOutput(), []);
 });
 
-Deno.test("too many revocations for one READY flush all", () => {
-  const proxy = makeProxy();
-  const dbclient = makeDbclient({ revokedSince: () => new Array(MAX_ITEMS + 1).fill(USERS[0]) });
-  const [ready] = exchange(proxy, dbclient).proxy;
-  assert(ready.event === "ready");
-  assertEquals(ready.revoked, "all");
+Deno.test("what does not fit into READY follows it, before anything else", () => {
+  const many = new Array(MAX_ITEMS).fill(USERS[0]);
+  const then = [{ serial: 7, users: many }, { serial: 9, users: USERS }, { serial: 9, users: [] }];
+  const dbclient = makeDbclient({ revokedSince: () => ({ serial: 3, revoked: [], then }) });
+  const proxy = makeProxy({ serial: 3 });
+  const [ready, ...revoked] = exchange(proxy, dbclient).proxy;
+  assertEquals(ready, { event: "ready", n: 10, ttl: 3600, serial: 3, revoked: [] });
+  assertEquals(revoked, then.map((news) => ({ event: "revoked", ...news })));
+});
+
+Deno.test("READY waits while the proxy knows a serial that DBclient has not read", () => {
+  const asked: [number, boolean][] = [];
+  const dbclient = makeDbclient({
+    revokedSince: (serial, final) => {
+      asked.push([serial, final]);
+      return final ? { serial: 8, revoked: USERS } : "later";
+    },
+  });
+  const proxy = makeProxy({ serial: 7 });
+  const held = exchange(proxy, dbclient);
+  assertEquals([held.proxy, held.dbclient], [[], [{ event: "ahead", serial: 7 }]]);
+  dbclient.revoked(8, USERS); // READY will tell it.
+  assertEquals(exchange(proxy, dbclient).proxy, []);
+  assertEquals(dbclient.tellReady(), [{ event: "ready", proxy: "p1" }]);
+  assertEquals(dbclient.tellReady(), []);
+  assertEquals(exchange(proxy, dbclient).proxy, [{
+    event: "ready",
+    n: 10,
+    ttl: 3600,
+    serial: 8,
+    revoked: USERS,
+  }]);
+  assertEquals(asked, [[7, false], [7, true]]);
+});
+
+Deno.test("the serial that a proxy goes on from: told up to there; only another table takes it back", () => {
+  const ready = { event: "ready", n: 10, ttl: 1 } as const;
+  const after = (serial: number, event: Parameters<typeof serialAfter>[1]) => serialAfter(serial, event);
+  assertEquals(after(5, { ...ready, serial: 7, revoked: [] }), 7);
+  assertEquals(after(5, { ...ready, serial: 4, revoked: USERS }), 5);
+  assertEquals(after(5, { ...ready, serial: 2, revoked: "all" }), 2);
+  assertEquals(after(5, { event: "revoked", serial: 9, users: USERS }), 5);
+  assertEquals(after(5, { event: "revoked", serial: 9, users: [] }), 9);
+  assertEquals(after(5, { event: "revoked", serial: 3, users: [] }), 5);
 });
 
 Deno.test("a request past its deadline fails; its late answer is ignored", () => {

@@ -1,12 +1,14 @@
 /** The DBclient protocol: docs/PROTOCOL.md §9. */
 export { utf8Length, WireError } from "./bytes.ts";
 export {
+  ERROR_CODE,
   type ErrorName,
   type FrameName,
   type IssueErrorName,
   type LinkTimes,
   MAX_FRAME_LENGTH,
   MAX_ITEMS,
+  MAX_PROOFS,
   MIN_KEY_BYTES,
   PROTOCOL_VERSION,
   TEXT_LIMIT,

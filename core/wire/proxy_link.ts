@@ -43,6 +43,7 @@ export type ProxyLinkEvent =
   }
   | { readonly event: "issued"; readonly id: number; readonly results: readonly IssueResult[] }
   | { readonly event: "verified"; readonly id: number; readonly statuses: readonly VerifyStatus[] }
+  /** Credentials of these users are void if their serial is below this one; no users: see {@linkcode serialAfter}. */
   | { readonly event: "revoked"; readonly serial: number; readonly users: readonly Identity[] }
   /** A request has no answer: past its deadline, refused by an ERROR frame, or the link has ended. */
   | {
@@ -52,6 +53,20 @@ export type ProxyLinkEvent =
     readonly text: string;
   }
   | LinkClosed;
+
+/**
+ * The revocation serial up to which a proxy knows everything: what it says in its next HELLO (docs/PROTOCOL.md §9). One
+ * DBclient may have read the table sooner than another; only a table that is another altogether takes it back.
+ *
+ * @param serial before the event
+ */
+export function serialAfter(
+  serial: number,
+  event: Extract<ProxyLinkEvent, { readonly event: "ready" | "revoked" }>,
+): number {
+  if (event.event === "ready") return event.revoked === "all" ? event.serial : Math.max(serial, event.serial);
+  return event.users.length === 0 ? Math.max(serial, event.serial) : serial;
+}
 
 /** What a {@linkcode ProxyLink} needs. */
 export interface ProxyLinkOptions {

@@ -67,6 +67,7 @@ export function sampleFrames(seed: number): Frame[] {
       statuses: ["ok", "wrong", "malformed", "unavailable", "forbidden_realm"],
     },
     { type: "REVOKED", id: 0, serial: 12, users },
+    { type: "REVOKED", id: 0, serial: 13, users: [] },
     { type: "PING", id: 0 },
     { type: "PONG", id: 5 },
     { type: "ERROR", id: 0, code: "bad_value", text: "nonce: is not UTF-8" },

@@ -98,6 +98,12 @@ export class Names {
     return this.#numbers.get(realm) ?? this.#learn(realm);
   }
 
+  /** All realms that users have or had. */
+  realmTexts(): readonly string[] {
+    this.#learn();
+    return this.#realms;
+  }
+
   /** The realm of a number. */
   realmText(number: number): string {
     if (number >= this.#realms.length) this.#learn();

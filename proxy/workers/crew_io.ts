@@ -1,9 +1,8 @@
 /** The workers of `proxy --workers N`, as the main thread sees them: started, watched, replaced, ended. */
-import { closeDescriptors, firstLine, now } from "../../mod.ts";
+import { closeDescriptors, firstLine, now, Restarts } from "../../mod.ts";
 import { CountsOfWorkers } from "./counts.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { Counts, FromWorker, ToWorker, WorkerStart } from "./messages.ts";
-import { Restarts } from "./restarts.ts";
 
 /** A worker reports each second: one that is silent for so long, ms, has hung, or has ended without a word. */
 const SILENCE_MS = 10_000;
@@ -115,6 +114,11 @@ export class Crew {
   /** Counters of all workers, up to a second old; after {@linkcode close} those of the end. */
   counts(own: Counts): Record<string, number> {
     return this.#counts.sum(own);
+  }
+
+  /** Changes the keys of all workers; those that are started later have them from `startOf`. */
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#send({ kind: "keys", keys });
   }
 
   /** Has all workers take over another routing; those that replace a crashed one begin with it (`startOf`). */

@@ -43,14 +43,14 @@ function crash(event: Uncaught): void {
 }
 
 async function start(
-  { values, settings, keys, shared, clockOrigin, routeVersion }: WorkerStart,
+  { values, settings, keys, tls, shared, clockOrigin, routeVersion }: WorkerStart,
 ): Promise<void> {
   joinClock(clockOrigin);
   const { backend: hashes } = await loadHashBackend(values.hash);
   const route = values.route === undefined ? undefined : await loadRoute(values.route, routeVersion);
   const log = (event: string, fields: Readonly<Record<string, string | number>>) =>
     scope.postMessage({ kind: "log", event, fields });
-  const running = await RunningProxy.start({ values, settings, hashes, keys, route, shared, log });
+  const running = await RunningProxy.start({ values, settings, hashes, keys, tls, route, shared, log });
   proxy = running;
   const { descriptors, cacheThread } = running;
   scope.postMessage({ kind: "serving", descriptors, cacheThread });
@@ -88,6 +88,7 @@ scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
+  if (data.kind === "keys") return proxy?.setKeys(data.keys);
   if (data.kind === "reload") return void reload(data);
   if (data.kind === "drain") return void drain(data.ms);
   start(data).catch((error) => {

@@ -1,4 +1,5 @@
 /** What the main thread and a worker say to each other: all of it. */
+import type { DbclientTls } from "../../mod.ts";
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
 import type { Settings } from "../settings.ts";
@@ -10,6 +11,7 @@ export interface WorkerStart {
   /** With what is drawn at random once for all workers. */
   readonly settings: Settings;
   readonly keys: readonly Uint8Array[];
+  readonly tls?: DbclientTls;
   readonly shared: SharedParts;
   /** For `joinClock`. */
   readonly clockOrigin: number;
@@ -20,6 +22,8 @@ export interface WorkerStart {
 /** To a worker. */
 export type ToWorker =
   | WorkerStart
+  /** Other keys for the links to DBclient from now on. */
+  | { readonly kind: "keys"; readonly keys: readonly Uint8Array[] }
   /** Take over another routing. */
   | {
     readonly kind: "reload";

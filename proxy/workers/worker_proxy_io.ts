@@ -26,13 +26,21 @@ const NOBODY: IssueService = {
 };
 
 /** What is needed beside the flags; the routing function is loaded by the workers. */
-export type WorkerOptions = Pick<RunOptions, "values" | "settings" | "hashes" | "keys" | "warmup" | "log">;
+export type WorkerOptions = Pick<
+  RunOptions,
+  "values" | "settings" | "hashes" | "keys" | "tls" | "warmup" | "log"
+>;
 
 /** What there is of one address listened on: UDP sockets, one of each sort for each worker; connections are the workers' own. */
 interface Bound {
   readonly local: Address;
   readonly listen: readonly BoundSocket[];
   readonly reply: readonly BoundSocket[];
+}
+
+/** The keys that workers begin with. */
+interface SharedKeys {
+  current: readonly Uint8Array[];
 }
 
 /** The routing at present. */
@@ -49,16 +57,19 @@ export class WorkerProxy implements ProgramProxy {
   readonly #cache: CredentialCache;
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
+  readonly #keys: SharedKeys;
   readonly #routing: Routing;
 
   private constructor(
     crew: Crew,
+    keys: SharedKeys,
     bound: readonly Bound[],
     cache: CredentialCache,
     preloaded: number,
     routing: Routing,
   ) {
     this.#crew = crew;
+    this.#keys = keys;
     this.#routing = routing;
     this.#bound = bound;
     this.#cache = cache;
@@ -75,6 +86,7 @@ export class WorkerProxy implements ProgramProxy {
     const problem = batchedIoProblem();
     if (problem !== undefined) throw new Error(`--workers above 1: ${problem}`);
     const bound: Bound[] = [];
+    const keys: SharedKeys = { current: options.keys };
     try {
       for (const address of options.settings.listen) bound.push(await bind(options, address));
       const cache = newCache(values, hashes, systemRandom);
@@ -93,10 +105,10 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, routing, bound, cache.buffer),
+        startOf: startOf(options, keys, routing, bound, cache.buffer),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded, routing);
+      return new WorkerProxy(crew, keys, bound, cache, preloaded, routing);
     } catch (error) {
       close(bound);
       throw error;
@@ -114,6 +126,11 @@ export class WorkerProxy implements ProgramProxy {
 
   whenConnected(ms: number): Promise<void> {
     return this.#crew.whenConnected(ms);
+  }
+
+  setKeys(keys: readonly Uint8Array[]): void {
+    this.#keys.current = keys;
+    this.#crew.setKeys(keys);
   }
 
   reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
@@ -177,11 +194,12 @@ function workerValues(values: ProxyValues): ProxyValues {
 /** What each worker is told; one that begins later hears of the routing as it is then. */
 function startOf(
   options: WorkerOptions,
+  keys: SharedKeys,
   routing: Routing,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
 ): (place: number, serial: number | undefined) => WorkerStart {
-  const { keys, warmup } = options;
+  const { tls, warmup } = options;
   const common = {
     dialogKey: options.settings.dialogKey ?? newDialogKey(options),
     opaque: newOpaque(systemRandom),
@@ -201,7 +219,8 @@ function startOf(
         all: common.all,
       },
     },
-    keys,
+    keys: keys.current,
+    tls,
     shared: {
       cache,
       sockets: bound.map(({ listen, reply }) =>

@@ -63,7 +63,7 @@ export class SimProxy {
     ]);
     const link = dbclient.connect(
       this.name,
-      (serial, users) => proxy.revoked(serial, users, queue.now),
+      (serial, users) => proxy.revoked(serial, users),
       warmUp,
     );
     const environment = {

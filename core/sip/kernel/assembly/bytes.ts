@@ -81,6 +81,23 @@ export function findLf(at: usize, end: usize): usize {
   return end;
 }
 
+/** The LF that ends the line at `at`; `end` or more when there is none, 0 when a CR that no LF follows stands before it. */
+// @ts-ignore: decorator
+
+export function lineEnd(at: usize, end: usize): usize {
+  for (; at < end; at += 16) {
+    const bytes = v128.load(at);
+    const found = i8x16.bitmask(
+      v128.or(i8x16.eq(bytes, i8x16.splat(<i8> LF)), i8x16.eq(bytes, i8x16.splat(<i8> CR))),
+    );
+    if (found == 0) continue;
+    at += ctz(found);
+    if (load<u8>(at) == LF || at >= end) return at;
+    return at + 1 >= end ? end : load<u8>(at, 1) == LF ? at + 1 : 0;
+  }
+  return end;
+}
+
 /** Whether "SIP/2.0" stands at `at`, in any case. */
 // @ts-ignore: decorator
 

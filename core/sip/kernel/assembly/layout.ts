@@ -83,6 +83,8 @@ export const LINES = 608;
 export const LINE_SIZE = 20;
 /** Lines in a result. */
 export const MAX_LINES = 256;
+/** Bytes of a method at most: it is kept for as long as its transaction lives. */
+export const MAX_METHOD = 64;
 export const RESULT_SIZE = 5760;
 
 /** The ids of the fields that the kernel looks into: header.ts. */

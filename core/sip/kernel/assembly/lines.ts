@@ -4,7 +4,7 @@
  * The scan of a header section, 16 bytes at a time. It takes sections without a fault and gives up on the others, which
  * the host then scans byte by byte (scan.ts) to say what is wrong.
  */
-import { COLON, CR, findLf, isLws, LF, skip, SP, TAB } from "./bytes.ts";
+import { COLON, CR, isLws, LF, lineEnd, skip, SP, TAB } from "./bytes.ts";
 import {
   BODY_START,
   ENTRIES,
@@ -65,9 +65,11 @@ export function scan(at: usize, end: usize, base: usize, result: usize, capacity
       while (colon < end && (load<u8>(colon) == SP || load<u8>(colon) == TAB)) colon++;
       if (load<u8>(colon) != COLON) return -1;
     }
-    let lf = findLf(colon, end);
-    while (lf + 1 < end && (load<u8>(lf, 1) == SP || load<u8>(lf, 1) == TAB)) lf = findLf(lf + 1, end);
-    if (lf >= end || count == capacity) return -1;
+    let lf = lineEnd(colon, end);
+    while (lf != 0 && lf + 1 < end && (load<u8>(lf, 1) == SP || load<u8>(lf, 1) == TAB)) {
+      lf = lineEnd(lf + 1, end);
+    }
+    if (lf == 0 || lf >= end || count == capacity) return -1;
     let valueStart = colon + 1;
     while (valueStart < lf && isLws(load<u8>(valueStart))) valueStart++;
     let valueEnd = lf;

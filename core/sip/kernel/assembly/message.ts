@@ -21,6 +21,7 @@ import {
   LINES,
   MAX_FORWARDS,
   MAX_FORWARDS_FIELD,
+  MAX_METHOD,
   METHOD_END,
   REPEATS,
   STATUS,
@@ -71,6 +72,7 @@ function readStartLine(start: usize, lineEnd: usize, base: usize, result: usize)
     store<u32>(result, lineEnd - base, LINE_PART_END);
     return true;
   }
+  if (wordEnd - start > <usize> MAX_METHOD) return false;
   const version = lineEnd - 7;
   const uri = wordEnd + 1;
   if (wordEnd == start || load<u8>(wordEnd) != SP || version < uri + 2) return false;

@@ -2,7 +2,7 @@
 
 /** The pause after the second crash in a row, ms; it doubles with each more ... */
 const FIRST_PAUSE_MS = 100;
-/** ... up to this: the worker's share of the senders is not served meanwhile. */
+/** ... up to this: what it serves waits meanwhile. */
 const LONGEST_PAUSE_MS = 5000;
 /** A worker that has served for so long, ms, has recovered: its next crash is a first one. */
 const RECOVERED_MS = 30_000;

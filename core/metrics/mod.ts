@@ -1,0 +1,3 @@
+/** Figures of the programs for a monitoring system. */
+export * from "./exposition.ts";
+export * from "./readiness.ts";
