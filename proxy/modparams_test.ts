@@ -42,7 +42,7 @@ Deno.test("modparams: the command line goes before the TOML file, and that befor
   const line = parseFlags(PROXY_FLAGS, ["--dbclient_addr", "localhost"]);
   const file = mergeConfig(PROXY_FLAGS, line, "a.toml", 'max_users = 7000\ndbclient_addr = "::1"\n');
   const { values } = mergeEntries(PROXY_FLAGS, file, entries);
-  assertEquals([values.dbclient_addr, values.max_users, values.prefetch_delay], ["localhost", 7000, 0.5]);
+  assertEquals([values.dbclient_addr, values.max_users, values.prefetch_delay], [["localhost"], 7000, 0.5]);
 });
 
 Deno.test("modparams: mistakes are told with file, line and column", () => {
