@@ -15,6 +15,10 @@ export interface DefaultRouteOptions {
   readonly recordRoute: boolean;
   /** What happens to a request to be authenticated whose From is of a domain that is not served. */
   readonly foreignFrom: "reject" | "relay";
+  /** Whether the proxy is the registrar of its domains. */
+  readonly registrar: boolean;
+  /** Whether there is a next hop: for users who are not registered. */
+  readonly hasNextHop: boolean;
 }
 
 /** Methods that begin a dialog, so that the proxy stays on the way (RFC 3261 §16.6 step 4; RFC 6665; RFC 3515). */
@@ -30,8 +34,8 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
     if (!request.isInDialog && request.hasForeignRoute) {
       return proxy.reply(403, "Forbidden (Route leads elsewhere)");
     }
-    const asked = auth !== "none" && methods.has(request.method.toUpperCase()) &&
-      !(request.isInDialog && request.method === "INVITE");
+    const asked = auth !== "none" && (isForRegistrar(request, options) ||
+      methods.has(request.method.toUpperCase()) && !(request.isInDialog && request.method === "INVITE"));
     if (!asked) return onward(request, proxy, options);
     if (request.realm === undefined) {
       if (foreignFrom === "relay") return onward(request, proxy, options);
@@ -39,6 +43,11 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
     }
     return authenticate(request, proxy, request.realm, options);
   };
+}
+
+/** A REGISTER for a domain that this proxy keeps the contacts of (RFC 3261 §10.3 step 1). */
+function isForRegistrar({ method, isForUs }: RouteRequest, { registrar }: DefaultRouteOptions): boolean {
+  return registrar && method === "REGISTER" && isForUs;
 }
 
 /** A Request-URI without a user names the proxy, not somebody behind it. */
@@ -87,6 +96,7 @@ async function authenticateDigest(
 
 function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRouteOptions): void {
   const { method, hasToTag, isForUs } = request;
+  if (isForRegistrar(request, options)) return proxy.save();
   if (request.isInDialog) return isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   if (hasToTag && !isForUs && !request.isForNextHop) {
     // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS). The next hop
@@ -95,5 +105,9 @@ function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRout
   }
   if (request.hasForeignRoute) return proxy.drop(); // An ACK: all else was answered before.
   if (!hasToTag && options.recordRoute && DIALOG_METHODS.has(method)) proxy.record_route();
+  if (options.registrar && isForUs) {
+    if (proxy.lookup()) return proxy.relay();
+    if (!options.hasNextHop) return method === "ACK" ? proxy.drop() : proxy.reply(480);
+  }
   return proxy.relay_to_next_hop();
 }

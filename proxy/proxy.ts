@@ -8,6 +8,7 @@ import {
 } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
+import { locationLimits, registrarOptions } from "./registrar/registrar_values.ts";
 import { cacheOptions, newCache, newOpaque, newSource, preload } from "./shared_parts.ts";
 import { defaultRoute } from "./default_route.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
@@ -18,8 +19,10 @@ import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
 import { PcAuthenticator } from "./pc_authenticator.ts";
+import { Location, type LocationOwner } from "./location.ts";
 import { ProxyCore } from "./proxy_core.ts";
 import type { ProxyEnvironment } from "./proxy_environment.ts";
+import { Registrar } from "./registrar/registrar.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 
@@ -29,6 +32,8 @@ export class Proxy {
   readonly source: CredentialSource;
   readonly digest: DigestAuthenticator;
   readonly core: ProxyCore;
+  readonly #registrar: Registrar | undefined;
+  readonly #location: Location | undefined;
 
   /**
    * @param service the way to DBclient
@@ -48,6 +53,7 @@ export class Proxy {
       ? newCache(values, hashes, random)
       : CredentialCache.attach(environment.cache, hashes, cacheOptions(values, hashes));
     this.source = newSource(values, this.cache, service);
+    const names = new LocalNames(listen, advertise, values.realm, reply);
     const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
     const pc = new PcAuthenticator(this.cache, this.source, misses, {
       opaque: settings.opaque ?? newOpaque(random),
@@ -64,8 +70,18 @@ export class Proxy {
       nonceKey: random.bytes(32),
       checkFrom: values.check_from,
       aliases,
-      sameUri: digestUriMatcher(new LocalNames(listen, advertise, values.realm, reply)),
+      sameUri: digestUriMatcher(names),
     });
+    if (values.registrar) {
+      const { location, owner } = environment.location ?? ownLocation(values, environment.now);
+      this.#location = location;
+      this.#registrar = new Registrar(
+        owner,
+        names,
+        registrarOptions(values),
+        (user) => pc.subscriberName(user),
+      );
+    }
     this.core = new ProxyCore(
       {
         listen,
@@ -87,7 +103,11 @@ export class Proxy {
         methods: settings.methods,
         recordRoute: values.record_route,
         foreignFrom: values.foreign_from,
+        registrar: values.registrar,
+        hasNextHop: values.next_hop !== undefined,
       }),
+      this.#registrar,
+      this.#location,
     );
   }
 
@@ -106,6 +126,7 @@ export class Proxy {
   advance(now: number): void {
     this.core.advance(now);
     this.source.advance(now);
+    this.#location?.advance(now);
   }
 
   /**
@@ -137,6 +158,16 @@ export class Proxy {
       issueFailed: source.counters.failed,
       preloaded: source.counters.preloaded,
       digestAnswers: digest.asked,
+      ...this.#registrar?.counters,
+      ...(this.#location === undefined
+        ? {}
+        : { aors: this.#location.size, contacts: this.#location.contacts }),
     };
   }
+}
+
+/** The location of a proxy that has no other threads and keeps nothing. */
+function ownLocation(values: ProxyValues, now: number): { location: Location; owner: LocationOwner } {
+  const location = new Location(now, locationLimits(values));
+  return { location, owner: location };
 }

@@ -16,9 +16,11 @@ import {
   type Problem,
   problemReason,
   pushRecordRoute,
+  pushRoute,
   pushVia,
   responseAddress,
   sameAddress,
+  setRequestUri,
   SipMessage,
   toHex,
   type TransactionId,
@@ -41,8 +43,11 @@ import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
 import { OwnRouteReader } from "./own_route.ts";
 import { RequestContext } from "./request_context.ts";
 import { ContextTimer, ResponseContexts } from "./response_contexts.ts";
+import type { Location } from "./location.ts";
+import type { Registrar } from "./registrar/registrar.ts";
 import type { RouteFunction } from "./route.ts";
 import { ClaimView } from "./subscriber.ts";
+import type { Target } from "./target.ts";
 
 /** Longest message that is written: what a UDP datagram holds over IPv4. */
 const MAX_MESSAGE = 65_507;
@@ -71,6 +76,8 @@ export interface Forwarding {
   readonly ownRoute: boolean;
   readonly recordRoute: boolean;
   readonly consumeDigest: boolean;
+  /** What a look-up found, best first. */
+  readonly targets: readonly Target[] | undefined;
 }
 
 /** A stateful SIP proxy that authenticates. */
@@ -118,6 +125,9 @@ export class ProxyCore implements TransactionUser {
     readonly pc: PcAuthenticator,
     readonly digest: DigestAuthenticator,
     private readonly route: RouteFunction,
+    /** With `--registrar`. */
+    readonly registrar?: Registrar,
+    readonly location?: Location,
   ) {
     const { random } = environment;
     this.realms = new Set(options.realms);
@@ -369,7 +379,7 @@ export class ProxyCore implements TransactionUser {
     destination: Destination | undefined,
     now: number,
   ): void {
-    const target = this.destinations.of(message, how.ownRoute, destination);
+    const target = this.destinations.of(message, how.ownRoute, destination ?? how.targets?.[0].destination);
     if (!isAddress(target)) {
       if (server !== NO_TRANSACTION) {
         this.reply(message, server, target.status, target.reason, NO_HEADERS, now);
@@ -403,6 +413,11 @@ export class ProxyCore implements TransactionUser {
     const patch = this.#patch.begin(message);
     removeAnswers(patch, this.realms, how.consumeDigest);
     if (how.ownRoute) popRoute(patch);
+    const branch = how.targets?.[0];
+    if (branch !== undefined) {
+      setRequestUri(patch, branch.uri);
+      for (const value of branch.route) pushRoute(patch, value);
+    }
     if (decrementMaxForwards(patch) < 0) {
       if (server !== NO_TRANSACTION) this.reply(message, server, 483, undefined, NO_HEADERS, now);
       return;

@@ -15,8 +15,11 @@ import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import { OwnRoute } from "./own_route.ts";
 import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
 import type { Forwarding, ProxyCore } from "./proxy_core.ts";
+import { aorAt } from "./registrar/aor.ts";
+import type { AuthenticatedUser } from "./registrar/registrar.ts";
 import type { RouteActions, RouteRequest } from "./route.ts";
 import { ClaimView } from "./subscriber.ts";
+import { type Target, targetOf } from "./target.ts";
 
 /** Where a request stands. */
 type Progress =
@@ -36,6 +39,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   ownRoute = false;
   recordRoute = false;
   consumeDigest = false;
+  targets: readonly Target[] | undefined;
   #message: SipMessage;
   #claim: ClaimView;
   readonly #serial: number;
@@ -45,6 +49,8 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   /** What Route says, as bits; -1 when it was not read yet. */
   #route = -1;
   #digestAccepted = false;
+  /** The realm of the accepted answer. */
+  #authenticatedRealm: string | undefined;
   #pcResult: PcResult | undefined;
   #digestResult: DigestResult | undefined;
 
@@ -138,6 +144,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const result = this.#result();
     const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
+    if (verdict === "ok") this.#authenticatedRealm = realm;
     return verdict;
   }
 
@@ -230,6 +237,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
         this.#now = now;
         this.#digestResult = result;
         this.#digestAccepted = result.verdict === "ok";
+        if (this.#digestAccepted) this.#authenticatedRealm = realm;
         resolve(result.verdict);
       });
     });
@@ -263,6 +271,48 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return this.reply(status, reason === undefined ? undefined : `Bad Request (${reason})`);
   }
 
+  // Registrar
+
+  save(): void {
+    if (this.#over()) return;
+    const { core, server } = this;
+    const { registrar } = core;
+    if (registrar === undefined) throw new TypeError("save() needs --registrar 1");
+    if (this.method !== "REGISTER") throw new TypeError(`save() is for REGISTER, not ${this.method}`);
+    let answered = false;
+    registrar.save(this.#message, this.source, this.#authenticatedUser, this.#now, (answer, now) => {
+      answered = true;
+      this.#now = now;
+      if (this.#progress === "done" || !this.#isAlive()) return;
+      this.#progress = "done";
+      core.reply(this.#message, server, answer.status, answer.reason, answer.headers ?? NO_HEADERS, now);
+    });
+    if (answered) return;
+    // Another thread owns the location.
+    this.#keep();
+    this.#progress = "waiting";
+    core.tryingSoon(server, this.#now);
+  }
+
+  get #authenticatedUser(): AuthenticatedUser | undefined {
+    const realm = this.#authenticatedRealm;
+    if (realm === undefined) return undefined;
+    const username = this.#digestAccepted ? this.#digestResult?.username : this.#pcResult?.username;
+    return { username: username ?? "", realm };
+  }
+
+  lookup(): boolean {
+    const { location } = this.core;
+    if (location === undefined) throw new TypeError("lookup() needs --registrar 1");
+    const { buffer, requestUriStart, requestUriEnd } = this.#message;
+    const aor = aorAt(this.core.names, buffer, requestUriStart, requestUriEnd);
+    let bindings = aor === undefined ? [] : location.lookup(aor.key, this.#now);
+    // A request to a sips URI goes on securely or not at all (RFC 3261 §26.2.2).
+    if (aor?.secure) bindings = bindings.filter(({ uri }) => /^sips:/i.test(uri));
+    this.targets = bindings.length === 0 ? undefined : bindings.map(targetOf);
+    return bindings.length > 0;
+  }
+
   // Routing
 
   consume_credentials(): void {
@@ -283,6 +333,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #relayTo(destination: Destination | undefined): void {
     if (this.#over()) return;
+    if (destination !== undefined) this.targets = undefined;
     this.core.forward(this.#message, this.server, this.source, this, destination, this.#now);
     this.#progress = "done";
   }

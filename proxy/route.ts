@@ -73,8 +73,24 @@ export interface RouteActions {
   /** Takes this proxy's own Route value away (RFC 3261 §16.4); whether there was one. */
   loose_route(): boolean;
   /**
-   * Relays the request statefully: to the next Route value if there is one, else to `destination`, else to the
-   * Request-URI (RFC 3261 §16.6).
+   * The registrar (`--registrar 1`): changes the contacts of To as a REGISTER asks, and answers it: 200 with all
+   * contacts, or 400, 403, 404, 420, 423 or 503, with nothing changed (RFC 3261 §10.3). Where a user was authenticated, To
+   * must be that user.
+   *
+   * @throws {TypeError} without `--registrar`, and for another method
+   */
+  save(): void;
+  /**
+   * Looks the Request-URI up: {@linkcode relay} without a destination then goes to its contacts, whose URIs replace it,
+   * those with the highest q first (RFC 3261 §16.5).
+   *
+   * @returns false when it is no user of a served domain, or has no contacts now: 480 says so
+   * @throws {TypeError} without `--registrar`
+   */
+  lookup(): boolean;
+  /**
+   * Relays the request statefully: to the next Route value if there is one, else to `destination`, else to the contacts
+   * that {@linkcode lookup} found, else to the Request-URI (RFC 3261 §16.6).
    *
    * @param destination a SIP URI such as `sip:192.0.2.1:5060`
    */

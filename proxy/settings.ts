@@ -62,6 +62,16 @@ function checkWorkers({ workers, reply_port, io }: ProxyValues, listen: readonly
   }
 }
 
+/** What the registrar needs. */
+function checkRegistrar({ registrar, realm, min_expires, max_expires, location_db }: ProxyValues): void {
+  if (!registrar && location_db !== undefined) throw new UsageError("--location_db needs --registrar 1");
+  if (!registrar) return;
+  if (realm.length === 0) throw new UsageError("--registrar needs --realm: the domain whose users register");
+  if (min_expires > max_expires) {
+    throw new UsageError(`--min_expires ${min_expires} is more than --max_expires ${max_expires}`);
+  }
+}
+
 function readAlias(text: string): [string, string] {
   const parts = text.split("=");
   if (parts.length !== 2 || parts.includes("")) {
@@ -122,6 +132,7 @@ export function readSettings(values: ProxyValues): Settings {
       );
     }
   }
+  checkRegistrar(values);
   if (values.cache_warmup && values.cache_warmup_file === undefined) {
     throw new UsageError("--cache_warmup needs --cache_warmup_file FILE");
   }

@@ -39,6 +39,7 @@ import type { IssueOutcome, IssueService } from "./issue_service.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
 import { PROXY_FLAGS } from "./options.ts";
 import { Proxy } from "./proxy.ts";
+import type { ProxyEnvironment } from "./proxy_environment.ts";
 import type { RouteFunction } from "./route.ts";
 import { readSettings } from "./settings.ts";
 
@@ -154,6 +155,10 @@ export interface HarnessOptions {
   readonly route?: RouteFunction;
   /** Addresses of names; a name that is missing has none. */
   readonly names?: Readonly<Record<string, string>>;
+  /** Usual flags that are left out. */
+  readonly omit?: readonly string[];
+  /** Where users are, instead of a location of the proxy's own. */
+  readonly location?: ProxyEnvironment["location"];
 }
 
 const USUAL = [
@@ -182,12 +187,13 @@ export class ProxyHarness {
   constructor(flags: readonly string[] = [], options: HarnessOptions = {}) {
     const usual: string[] = [];
     for (let i = 0; i < USUAL.length; i += 2) {
-      if (!flags.includes(USUAL[i])) usual.push(USUAL[i], USUAL[i + 1]);
+      if (!flags.includes(USUAL[i]) && !options.omit?.includes(USUAL[i])) usual.push(USUAL[i], USUAL[i + 1]);
     }
     const { values } = parseFlags(PROXY_FLAGS, [...usual, ...flags]);
     const environment = {
       random: seededRandom(1),
       now: 0,
+      location: options.location,
       send: (buffer: Uint8Array, start: number, end: number, to: Address): boolean => {
         this.sent.push({ at: this.now, to, text: decoder.decode(buffer.subarray(start, end)) });
         return this.transportWorks;
@@ -314,6 +320,9 @@ export interface RequestParts {
   readonly branch?: string;
   readonly via?: string;
   readonly from?: string;
+  readonly to?: string;
+  /** The values of Contact, one line each. */
+  readonly contacts?: readonly string[];
   readonly toTag?: string;
   readonly callId?: string;
   readonly cseq?: number;
@@ -334,10 +343,10 @@ export function request(method: string, parts: RequestParts = {}): string {
     ...(parts.maxForwards === "none" ? [] : [`Max-Forwards: ${parts.maxForwards ?? 70}`]),
     ...(parts.headers ?? []),
     `From: ${parts.from ?? "Alice <sip:alice@example.com>"};tag=a1`,
-    `To: Bob <sip:bob@example.com>${toTag}`,
+    `To: ${parts.to ?? "Bob <sip:bob@example.com>"}${toTag}`,
     `Call-ID: ${parts.callId ?? "7f3a9c@192.0.2.10"}`,
     `CSeq: ${parts.cseq ?? 1} ${method}`,
-    "Contact: <sip:alice@192.0.2.10:5070>",
+    ...(parts.contacts ?? ["<sip:alice@192.0.2.10:5070>"]).map((value) => `Contact: ${value}`),
     `Content-Length: ${encoder.encode(body).length}`,
     "",
     body,

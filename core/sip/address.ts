@@ -1,11 +1,31 @@
 /** Transport addresses: host and port as text, with IPv6 references in brackets (RFC 3261 §25.1, hostport). */
 
-/** Where a datagram comes from or goes to. */
+/** What carries messages: the `transport` of a URI, and in capitals that of Via. */
+export type Transport = "udp" | "tcp" | "tls";
+
+/** Where a message comes from or goes to. */
 export interface Address {
   /** An IP address or a name, without brackets. */
   readonly host: string;
   /** 0 … 65535. */
   readonly port: number;
+  /** UDP when absent. */
+  readonly transport?: Transport;
+  /**
+   * The way that leads back there (RFC 5626 §2, a flow). Above 0: the number of an open connection; below 0: of the
+   * UDP listener that a message came in at, counted from -1. 0 or absent: any.
+   */
+  readonly flow?: number;
+}
+
+/** Whether messages to an address go over a connection, which loses none (RFC 3261 §17, "reliable transport"). */
+export function isReliable({ transport }: Address): boolean {
+  return transport !== undefined && transport !== "udp";
+}
+
+/** The port of a transport when none is named (RFC 3261 §18.2.1, §19.1.2). */
+export function defaultPort(transport: Transport | undefined): number {
+  return transport === "tls" ? 5061 : 5060;
 }
 
 /** `host` as it stands in a URI or Via: an IPv6 address gets its brackets. */
@@ -41,7 +61,13 @@ export function parseHostPort(text: string, defaultPort = 5060): Address | undef
   return { host: match[1] ?? match[2], port };
 }
 
-/** Whether two addresses are the same; host names without regard to case. */
+/** Whether two addresses are the same, their transport included; host names without regard to case, flows do not count. */
 export function sameAddress(a: Address, b: Address): boolean {
-  return a.port === b.port && (a.host === b.host || a.host.toLowerCase() === b.host.toLowerCase());
+  return a.port === b.port && (a.transport ?? "udp") === (b.transport ?? "udp") &&
+    (a.host === b.host || a.host.toLowerCase() === b.host.toLowerCase());
+}
+
+/** "udp:host:port", as in `--listen`. */
+export function formatTransportAddress(address: Address): string {
+  return `${address.transport ?? "udp"}:${formatAddress(address)}`;
 }
