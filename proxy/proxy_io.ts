@@ -16,6 +16,8 @@ import { isIpAddress } from "./destination.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
+import type { ProxyEnvironment } from "./proxy_environment.ts";
+import { LocationKeeper } from "./registrar/location_keeper_io.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 import type { Warmup } from "./warmup_io.ts";
@@ -38,6 +40,8 @@ export interface RunOptions {
   readonly warmup?: Warmup;
   /** What a worker is given by the thread that started it. */
   readonly shared?: SharedParts;
+  /** In a worker: where users are, and the thread that takes registrations. */
+  readonly location?: ProxyEnvironment["location"];
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
 
@@ -81,6 +85,7 @@ export class RunningProxy implements ProgramProxy {
   readonly #resolved = new Map<string, { readonly address: string; readonly until: number }>();
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
+  #keeper: LocationKeeper | undefined;
   #wasLost = false;
   #tick: ReturnType<typeof setInterval> | undefined;
   #preloaded = 0;
@@ -122,6 +127,7 @@ export class RunningProxy implements ProgramProxy {
 
   async #open(): Promise<void> {
     const { values, settings, hashes, route, warmup, shared, log } = this.options;
+    if (values.registrar && shared === undefined) this.#keeper = await LocationKeeper.open({ values, log });
     for (const [i, { host, port }] of settings.listen.entries()) {
       const pair = shared?.sockets[i];
       if (pair === undefined) {
@@ -141,6 +147,8 @@ export class RunningProxy implements ProgramProxy {
       random: systemRandom,
       now: now(),
       cache: shared?.cache,
+      location: this.options.location ??
+        (this.#keeper && { location: this.#keeper.location, owner: this.#keeper.location }),
       send: (buffer: Uint8Array, start: number, end: number, to: Address) =>
         this.#send(buffer, start, end, to),
       resolve: (host: string, done: (address: string | undefined, now: number) => void) =>
@@ -233,6 +241,7 @@ export class RunningProxy implements ProgramProxy {
   async close(): Promise<void> {
     clearInterval(this.#tick);
     await Promise.all([...this.#allSockets.map((socket) => socket.close()), this.#connection.close()]);
+    await this.#keeper?.close();
   }
 
   /** Runs a part of the proxy: a fault in it is logged and costs what it was doing, never the program. */

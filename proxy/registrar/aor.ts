@@ -42,7 +42,7 @@ export function aorAt(names: LocalNames, buffer: Uint8Array, start: number, end:
   const realm = names.realmAt(buffer, uri.hostStart, uri.hostEnd);
   if (realm === undefined) return undefined;
   const user = unescapeUser(decoder.decode(buffer.subarray(uri.userStart, uri.userEnd)));
-  if (user === undefined || user.length > MAX_AOR_USER) return undefined;
+  if (user === undefined || user.length > MAX_AOR_USER || user.trim() !== user) return undefined;
   // deno-lint-ignore no-control-regex
   if (/[\x00-\x1f\x7f]/.test(user)) return undefined;
   return { user, realm, key: aorKey(user, formatHost(realm)), secure: uri.scheme === "sips" };

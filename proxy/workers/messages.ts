@@ -1,4 +1,5 @@
 /** What the main thread and a worker say to each other: all of it. */
+import type { LocationChange, Registration, RegistrationOutcome } from "../location.ts";
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
 import type { Settings } from "../settings.ts";
@@ -11,6 +12,8 @@ export interface WorkerStart {
   readonly settings: Settings;
   readonly keys: readonly Uint8Array[];
   readonly shared: SharedParts;
+  /** With `--registrar`: where users are now. */
+  readonly location: readonly LocationChange[];
   /** For `joinClock`. */
   readonly clockOrigin: number;
 }
@@ -18,6 +21,10 @@ export interface WorkerStart {
 /** To a worker. */
 export type ToWorker =
   | WorkerStart
+  /** With `--registrar`: a user has other contacts now. */
+  | { readonly kind: "location"; readonly change: LocationChange }
+  /** What came of a registration; the change was told before. */
+  | { readonly kind: "registered"; readonly id: number; readonly outcome: RegistrationOutcome }
   /** Stop serving, say "ended", and end. */
   | { readonly kind: "end" };
 
@@ -45,6 +52,8 @@ export type FromWorker =
     /** The last revocation serial of DBclient. */
     readonly serial: number;
   }
+  /** A registration for the owner of the location. */
+  | { readonly kind: "register"; readonly id: number; readonly registration: Registration }
   /** Something that an operator should know. */
   | {
     readonly kind: "log";

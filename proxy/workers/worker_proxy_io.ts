@@ -9,8 +9,10 @@ import {
   systemRandom,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
+import type { Location } from "../location.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
+import { LocationKeeper } from "../registrar/location_keeper_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
 import { Crew, type Thread } from "./crew_io.ts";
 import type { WorkerStart } from "./messages.ts";
@@ -37,9 +39,17 @@ export class WorkerProxy implements ProgramProxy {
   readonly #cache: CredentialCache;
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
+  readonly #keeper: LocationKeeper | undefined;
 
-  private constructor(crew: Crew, bound: readonly Bound[], cache: CredentialCache, preloaded: number) {
+  private constructor(
+    crew: Crew,
+    bound: readonly Bound[],
+    cache: CredentialCache,
+    preloaded: number,
+    keeper: LocationKeeper | undefined,
+  ) {
     this.#crew = crew;
+    this.#keeper = keeper;
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
@@ -55,6 +65,7 @@ export class WorkerProxy implements ProgramProxy {
     const problem = batchedIoProblem();
     if (problem !== undefined) throw new Error(`--workers above 1: ${problem}`);
     const bound: Bound[] = [];
+    let keeper: LocationKeeper | undefined;
     try {
       for (const { host, port } of options.settings.listen) bound.push(await bind(options, host, port));
       const cache = newCache(values, hashes, systemRandom);
@@ -63,6 +74,10 @@ export class WorkerProxy implements ProgramProxy {
         const source = newSource(values, cache, NOBODY);
         preloaded = preload(source, warmup.records, warmup.issuedAt, warmup.serial, now());
       }
+      if (values.registrar) {
+        keeper = await LocationKeeper.open({ values, log });
+      }
+      const known = keeper?.location;
       const crew = await Crew.start({
         workers: values.workers,
         cache,
@@ -71,11 +86,13 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, bound, cache.buffer),
+        startOf: startOf(options, bound, cache.buffer, known),
+        register: (registration) => known!.apply(registration, now()),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded);
+      return new WorkerProxy(crew, bound, cache, preloaded, keeper);
     } catch (error) {
+      await keeper?.close();
       close(bound);
       throw error;
     }
@@ -87,7 +104,13 @@ export class WorkerProxy implements ProgramProxy {
 
   statistics(): Record<string, number> {
     const { size: users, verifiedSize: usersVerified } = this.#cache;
-    return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
+    const location = this.#keeper?.location;
+    return this.#crew.counts({
+      users,
+      usersVerified,
+      preloaded: this.preloaded,
+      ...(location === undefined ? {} : { aors: location.size, contacts: location.contacts }),
+    });
   }
 
   whenConnected(ms: number): Promise<void> {
@@ -96,6 +119,7 @@ export class WorkerProxy implements ProgramProxy {
 
   async close(): Promise<void> {
     await this.#crew.close();
+    await this.#keeper?.close();
     close(this.#bound);
   }
 }
@@ -124,6 +148,7 @@ function startOf(
   options: WorkerOptions,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
+  location: Location | undefined,
 ): (place: number, serial: number | undefined) => WorkerStart {
   const { values, settings, keys, warmup } = options;
   const share = (limit: number) => Math.ceil(limit / values.workers);
@@ -157,6 +182,7 @@ function startOf(
       })),
       serial: serial ?? warmup?.serial,
     },
+    location: location === undefined ? [] : [...location.entries(now())],
     clockOrigin: common.origin,
   });
 }
