@@ -13,6 +13,7 @@ import type { AuthMode } from "./default_route.ts";
 import { MAX_REALMS } from "./cache/layout.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 import type { ProxyValues } from "./options.ts";
+import { parseLocationUrl } from "./registrar/location_store.ts";
 
 /** Settings that took more than reading a value. */
 export interface Settings {
@@ -65,6 +66,7 @@ function checkWorkers({ workers, reply_port, io }: ProxyValues, listen: readonly
 /** What the registrar needs. */
 function checkRegistrar({ registrar, realm, min_expires, max_expires, location_db }: ProxyValues): void {
   if (!registrar && location_db !== undefined) throw new UsageError("--location_db needs --registrar 1");
+  if (location_db !== undefined) parseLocationUrl(location_db);
   if (!registrar) return;
   if (realm.length === 0) throw new UsageError("--registrar needs --realm: the domain whose users register");
   if (min_expires > max_expires) {

@@ -8,9 +8,7 @@ import { type Binding, Location, type LocationChange } from "../location.ts";
 import type { ProxyValues } from "../options.ts";
 import { readRow, rowsOf, type UserRows } from "./location_rows.ts";
 import { type LocationStore, LocationStoreError, parseLocationUrl } from "./location_store.ts";
-import { MysqlLocation } from "./mysql_location_io.ts";
 import { locationLimits } from "./registrar_values.ts";
-import { SqliteLocation } from "./sqlite_location_io.ts";
 
 /** How long a change waits for others, ms: what a crash of the machine can lose. */
 const WRITE_MS = 100;
@@ -38,12 +36,16 @@ export function locationPassword({ location_password_file: path }: ProxyValues):
   }
 }
 
+/** Loads only the driver that is needed: it costs time and memory, and permissions. */
 async function openStore(values: ProxyValues): Promise<LocationStore | undefined> {
   if (values.location_db === undefined) return undefined;
   const url = parseLocationUrl(values.location_db);
-  return url.kind === "sqlite"
-    ? new SqliteLocation(url.path)
-    : await MysqlLocation.open(url, locationPassword(values));
+  if (url.kind === "sqlite") {
+    const { SqliteLocation } = await import("./sqlite_location_io.ts");
+    return new SqliteLocation(url.path);
+  }
+  const { MysqlLocation } = await import("./mysql_location_io.ts");
+  return await MysqlLocation.open(url, locationPassword(values));
 }
 
 /** A location with its table, if it has one. */

@@ -66,7 +66,7 @@ export function rowsOf({ aor, bindings }: LocationChange, { wall, now }: Clocks)
     contact: binding.uri,
     received: binding.received === undefined ? null : receivedText(binding.received),
     path: binding.path.length === 0 ? null : binding.path.join(","),
-    expires: Math.ceil((binding.expires - now + wall) / 1000),
+    expires: Math.floor((binding.expires - now + wall) / 1000),
     q: binding.q,
     callid: binding.callId,
     cseq: binding.cseq,
