@@ -4,8 +4,6 @@ import {
   AddressBook,
   encodeText,
   equalsIgnoreCase,
-  HeaderId,
-  NameAddrView,
   parseUri,
   type SipMessage,
   type SipUri,
@@ -14,7 +12,7 @@ import {
 } from "../mod.ts";
 
 /** A next hop by URI, or why it cannot be used: the status that says so. */
-export type Destination = Address | { readonly status: 416 | 500; readonly reason: string };
+export type Destination = Address | { readonly status: 400 | 416 | 500; readonly reason: string };
 
 const MADDR = encodeText("maddr");
 const TRANSPORT = encodeText("transport");
@@ -59,7 +57,6 @@ export function isIpAddress(host: string): boolean {
 export class Destinations {
   readonly #book = new AddressBook();
   readonly #uri = new UriView();
-  readonly #route = new NameAddrView();
 
   /** {@linkcode uriDestination} of the URI buffer[start, end). */
   at(message: SipMessage, start: number, end: number): Destination {
@@ -69,27 +66,5 @@ export class Destinations {
     const isUdp = !uri.param(TRANSPORT) || equalsIgnoreCase(buffer, uri.valueStart, uri.valueEnd, UDP);
     if (!plain || !isUdp) return textDestination(message.text(start, end));
     return this.#book.at(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 5060);
-  }
-
-  /**
-   * Where a request goes: RFC 3261 §16.6 steps 6 and 7.
-   *
-   * @param ownRoute whether the first Route value is this proxy's own, which does not count
-   * @param chosen what the route chose; a Route value left in the request goes before it
-   * @returns the address of the next Route value, else what was chosen, else that of the Request-URI
-   */
-  of(message: SipMessage, ownRoute: boolean, chosen: Destination | undefined): Destination {
-    if (message.first(HeaderId.ROUTE) >= 0) {
-      const routes = message.values(HeaderId.ROUTE);
-      if (ownRoute) routes.advance();
-      if (routes.advance()) {
-        const route = this.#route;
-        if (!route.parse(message.buffer, routes.start, routes.end)) {
-          return { status: 500, reason: "Route has no readable URI" };
-        }
-        return this.at(message, route.uriStart, route.uriEnd);
-      }
-    }
-    return chosen ?? this.at(message, message.requestUriStart, message.requestUriEnd);
   }
 }

@@ -90,8 +90,12 @@ export class LocalNames {
 
   /** {@linkcode isOwn} of a URI that was read from bytes. */
   isOwnAt(buffer: Uint8Array, uri: UriView): boolean {
-    return this.#hostAt(buffer, uri.hostStart, uri.hostEnd)?.ports.has(uri.hasPort ? uri.port : 5060) ??
-      false;
+    return this.isOwnHostAt(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 5060);
+  }
+
+  /** Whether the host buffer[start, end) and a port are an address of this proxy. */
+  isOwnHostAt(buffer: Uint8Array, start: number, end: number, port: number): boolean {
+    return this.#hostAt(buffer, start, end)?.ports.has(port) ?? false;
   }
 
   /** Whether a URI names this proxy, or a domain that it serves. */

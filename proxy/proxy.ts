@@ -76,6 +76,7 @@ export class Proxy {
       const { location, owner } = environment.location ?? ownLocation(values, environment.now);
       this.#location = location;
       this.#registrar = new Registrar(
+        location,
         owner,
         names,
         registrarOptions(values),
@@ -106,8 +107,7 @@ export class Proxy {
         registrar: values.registrar,
         hasNextHop: values.next_hop !== undefined,
       }),
-      this.#registrar,
-      this.#location,
+      { location: this.#registrar },
     );
   }
 

@@ -1,87 +1,62 @@
 /**
- * The proxy core: RFC 3261 §16 for one branch per request, over the transaction layer. Sans-I/O: datagrams and the time
- * come in, datagrams go out, and questions to DBclient leave through the services given.
+ * The proxy core: RFC 3261 §16 over the transaction layer. Sans-I/O: datagrams and the time come in, datagrams go out, and
+ * questions to DBclient leave through the services given. An ordinary request has one branch, and is handled here; several
+ * branches are the business of {@linkcode Forks}.
  */
 import {
-  addReceivedRport,
   type Address,
   ByteWriter,
-  decrementMaxForwards,
-  encodeText,
   HeaderId,
+  isReliable,
   NO_TRANSACTION,
   Patch,
-  popRoute,
   popVia,
   type Problem,
   problemReason,
-  pushRecordRoute,
-  pushRoute,
-  pushVia,
   responseAddress,
   sameAddress,
-  setRequestUri,
   SipMessage,
-  toHex,
   type TransactionId,
   TransactionLayer,
   type TransactionUser,
   TRYING_DELAY,
   UriView,
-  writeHexWord,
   writeResponse,
 } from "../mod.ts";
 import { AcceptedToken } from "./accepted_token.ts";
+import { addChallenges, type BranchResponse } from "./best_response.ts";
+import { BranchIds } from "./branch_ids.ts";
 import { type Destination, Destinations, isAddress, isIpAddress, textDestination } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
-import { hasAssertions, removeAnswers, removeAssertions } from "./header_filter.ts";
+import type { Fork, ForkOptions } from "./fork.ts";
+import { type ForkCore, Forks } from "./forks.ts";
+import { hasAssertions, removeAssertions } from "./header_filter.ts";
 import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
 import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
 import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
-import { OwnRouteReader } from "./own_route.ts";
+import { NextRoute, OwnRouteReader } from "./own_route.ts";
+import { extensionRefusal, hopsRefusal, loopRefusal, type Refusal, uriRefusal } from "./request_check.ts";
 import { RequestContext } from "./request_context.ts";
+import { ownRequestUri, withoutStrictRouter } from "./request_rewrite.ts";
+import { type Forwarding, MAX_MESSAGE, RequestWriter } from "./request_writer.ts";
 import { ContextTimer, ResponseContexts } from "./response_contexts.ts";
-import type { Location } from "./location.ts";
-import type { Registrar } from "./registrar/registrar.ts";
-import type { RouteFunction } from "./route.ts";
+import type { RouteFunction, RouteServices } from "./route.ts";
 import { ClaimView } from "./subscriber.ts";
-import type { Target } from "./target.ts";
 
-/** Longest message that is written: what a UDP datagram holds over IPv4. */
-const MAX_MESSAGE = 65_507;
 /** After a CANCEL without an answer the call is over: 64 · T1, RFC 3261 §9.1. */
 const CANCEL_WAIT_MS = 32_000;
 /** How long a route may wait before its request is given up, ms: longer than any answer of DBclient takes. */
 const ROUTE_WAIT_MS = 64_000;
+/** When a request other than INVITE that is not answered yet gets its 100: Timer E is T2 then (RFC 4320 §4.1). */
+const LATE_TRYING_MS = 3500;
 const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
 const NO_HEADERS: readonly string[] = [];
-const GREATER = 0x3e;
-
-/** The values of all lines of a header, as one list that can stand in a header again. */
-function allValues(message: SipMessage, id: HeaderId): string {
-  const lines: string[] = [];
-  for (let i = message.first(id); i >= 0; i = message.next(i)) {
-    lines.push(message.text(message.valueStart(i), message.valueEnd(i)));
-  }
-  // A CR or LF that ends no line is let through by the scanner.
-  // deno-lint-ignore no-control-regex
-  return lines.join(", ").replace(/[\x00-\x1f\x7f]+/g, " ");
-}
-
-/** How a route wants its request forwarded. */
-export interface Forwarding {
-  /** The first Route value is this proxy's own, and goes. */
-  readonly ownRoute: boolean;
-  readonly recordRoute: boolean;
-  readonly consumeDigest: boolean;
-  /** What a look-up found, best first. */
-  readonly targets: readonly Target[] | undefined;
-}
+const MADDR = new TextEncoder().encode("maddr");
 
 /** A stateful SIP proxy that authenticates. */
-export class ProxyCore implements TransactionUser {
+export class ProxyCore implements TransactionUser, ForkCore {
   readonly counters: ProxyCounters = {
     received: 0,
     malformed: 0,
@@ -96,14 +71,22 @@ export class ProxyCore implements TransactionUser {
   readonly dialogTags: DialogTags;
   readonly realms: ReadonlySet<string>;
   /** Where `--next_hop` leads, read once. */
-  readonly nextHop: Destination | undefined;
+  nextHop: Destination | undefined;
   readonly destinations = new Destinations();
+  readonly writer: RequestWriter;
+  readonly forks: Forks;
+  /** The routing function; another one takes over for the requests that come after. */
+  route: RouteFunction;
+  /** Requests that begin something are refused: the proxy is about to end. */
+  draining = false;
+  readonly branches: BranchIds;
   readonly #toTags: KeyedTag;
   readonly #toTag = new Uint8Array(TAG_DIGITS);
   readonly #message = new SipMessage();
   readonly #claim = new ClaimView();
   readonly #uri = new UriView();
   readonly #ownRoute: OwnRouteReader;
+  readonly #next = new NextRoute();
   #pcResult = new PcResult();
   readonly #held = new SipMessage();
   readonly #token = new AcceptedToken();
@@ -112,11 +95,6 @@ export class ProxyCore implements TransactionUser {
   readonly #response = new ByteWriter(4096);
   /** Header lines of the response that is being made. */
   readonly lines = new ByteWriter(1024);
-  /** `SIP/2.0/UDP host:port;branch=…` and `<sip:host:port;lr;did=` by the host:port that a target sees. */
-  readonly #vias = new Map<string, LineStart>();
-  readonly #recordRoutes = new Map<string, LineStart>();
-  readonly #branchPrefix: string;
-  #branches = 0;
   #now: number;
 
   constructor(
@@ -124,22 +102,29 @@ export class ProxyCore implements TransactionUser {
     readonly environment: ProxyEnvironment,
     readonly pc: PcAuthenticator,
     readonly digest: DigestAuthenticator,
-    private readonly route: RouteFunction,
-    /** With `--registrar`. */
-    readonly registrar?: Registrar,
-    readonly location?: Location,
+    route: RouteFunction,
+    readonly services: RouteServices = {},
   ) {
     const { random } = environment;
+    this.route = route;
     this.realms = new Set(options.realms);
     this.#now = environment.now;
     this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
-    this.#branchPrefix = `z9hG4bK${toHex(random.bytes(6))}`;
+    this.branches = new BranchIds(random, options.dialogKey);
+    this.writer = new RequestWriter(this.names, this.dialogTags, this.branches, this.realms);
+    this.forks = new Forks(this);
     this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
     this.layer = new TransactionLayer(
-      { now: environment.now, random, maxTransactions: options.maxTransactions, trying: "never" },
+      {
+        now: environment.now,
+        random,
+        maxTransactions: options.maxTransactions,
+        trying: "never",
+        reliable: isReliable,
+      },
       environment.send,
       this,
     );
@@ -158,7 +143,7 @@ export class ProxyCore implements TransactionUser {
     else this.#refuseMalformed(message, problem, from);
   }
 
-  /** Whether the Request-URI names this proxy or a domain that it serves. */
+  /** Whether a Request-URI names this proxy or a domain that it serves. */
   isForUs({ buffer, requestUriStart, requestUriEnd }: SipMessage): boolean {
     const uri = this.#uri;
     return uri.parse(buffer, requestUriStart, requestUriEnd) && this.names.isOwnOrServedAt(buffer, uri);
@@ -184,7 +169,7 @@ export class ProxyCore implements TransactionUser {
   isForNextHop(message: SipMessage): boolean {
     const { nextHop } = this;
     if (nextHop === undefined || !isAddress(nextHop)) return false;
-    const target = this.destinations.at(message, message.requestUriStart, message.requestUriEnd);
+    const target = this.requestDestination(message);
     return isAddress(target) && sameAddress(target, nextHop);
   }
 
@@ -202,85 +187,139 @@ export class ProxyCore implements TransactionUser {
   // TransactionUser
 
   request(message: SipMessage, server: TransactionId, from: Address, now: number): void {
+    if (server !== NO_TRANSACTION) this.contexts.begin(server);
+    const uri = this.#uri;
+    const isSip = uri.parse(message.buffer, message.requestUriStart, message.requestUriEnd);
     const claim = this.#claim;
+    let refusal: Refusal | undefined;
     const fault = claim.read(message);
-    if (server !== NO_TRANSACTION) {
-      this.contexts.begin(server);
-      if (message.maxForwards === 0 && message.method !== "OPTIONS") {
-        return this.reply(message, server, 483, undefined, NO_HEADERS, now);
-      }
-      if (message.first(HeaderId.PROXY_REQUIRE) >= 0) {
-        const unsupported = `Unsupported: ${allValues(message, HeaderId.PROXY_REQUIRE)}`;
-        return this.reply(message, server, 420, undefined, [unsupported], now);
-      }
-      if (fault !== undefined) {
-        return this.reply(message, server, 400, `Bad Request (${fault})`, NO_HEADERS, now);
-      }
-    } else if (fault !== undefined) return;
-    const request = new RequestContext(this, message, server, claim, from, now);
+    if (fault !== undefined) {
+      refusal = { status: 400, reason: `Bad Request (${fault})`, headers: NO_HEADERS };
+    } else {
+      // In the order of RFC 3261 §16.3.
+      refusal = uriRefusal(message, uri, isSip) ?? hopsRefusal(message) ??
+        (this.branches.isLoop(message, this.names) ? loopRefusal() : undefined) ?? extensionRefusal(message);
+    }
+    if (refusal !== undefined) return this.#refuse(message, server, refusal, now);
+    let routed = message;
+    // RFC 3261 §16.4.
+    if (this.#ownRoute.isRequestUri(message)) routed = withoutStrictRouter(message);
+    else if (isSip && uri.param(MADDR)) routed = ownRequestUri(message, this.names);
+    if (routed !== message) {
+      claim.read(routed);
+      uri.parse(routed.buffer, routed.requestUriStart, routed.requestUriEnd);
+    }
+    const isForUs = uri.scheme !== "" && this.names.isOwnOrServedAt(routed.buffer, uri);
+    const kept = routed !== message;
+    const routing = kept ? this.branches.routing(message) : undefined;
+    const request = new RequestContext(this, routed, kept, server, claim, from, isForUs, now, routing);
+    if (this.draining && server !== NO_TRANSACTION && !request.hasToTag && message.method !== "CANCEL") {
+      this.counters.refused++;
+      return this.reply(message, server, 503, undefined, RETRY_LATER, now);
+    }
+    this.#run(request);
+  }
+
+  /** Gives a request to the route. */
+  #run(request: RequestContext): void {
     try {
       const pending = this.route(request, request);
       if (pending === undefined) return request.finish();
       request.suspend();
-      pending.then(() => request.finish(), (error) => this.#routeFailed(request, error));
+      pending.then(() => request.finish(), (error) => this.routeFailed(request, error));
     } catch (error) {
-      this.#routeFailed(request, error);
+      this.routeFailed(request, error);
     }
+  }
+
+  #refuse(message: SipMessage, server: TransactionId, refusal: Refusal, now: number): void {
+    if (server === NO_TRANSACTION) return; // An ACK is never answered.
+    const { status, reason, headers } = refusal;
+    this.reply(message, server, status, reason, headers, now);
   }
 
   cancel(
     message: SipMessage,
     invite: TransactionId,
     server: TransactionId,
-    _from: Address,
+    from: Address,
     now: number,
   ): void {
     const { contexts } = this;
+    // RFC 3261 §16.10: what is known of its INVITE may be that it was sent on without a transaction.
+    if (invite === NO_TRANSACTION) return this.request(message, server, from, now);
     contexts.begin(server);
-    if (invite === NO_TRANSACTION) return this.reply(message, server, 481, undefined, NO_HEADERS, now);
     this.reply(message, server, 200, undefined, NO_HEADERS, now);
     if (contexts.isAnswered(invite) || contexts.isCancelled(invite)) return;
     contexts.setCancelled(invite);
+    if (contexts.isForked(invite)) return this.forks.cancel(invite, now);
     const client = contexts.clientOf(invite);
-    if (client === NO_TRANSACTION) return this.#answerHeld(invite, 487, now);
+    if (client === NO_TRANSACTION) return this.answerHeld(invite, 487, now);
+    this.#cancelBranch(client, now);
+  }
+
+  #cancelBranch(client: TransactionId, now: number): void {
+    this.contexts.setCancelled(client);
     this.layer.cancel(client, now);
-    this.#startTimer(invite, ContextTimer.CANCELLED, now + CANCEL_WAIT_MS);
+    this.startTimer(client, ContextTimer.CANCELLED, now);
   }
 
   response(message: SipMessage, client: TransactionId, from: Address, now: number): void {
+    const { contexts, layer } = this;
     // A CANCEL of ours has no context, and its answer tells nothing.
-    const server = client === NO_TRANSACTION ? NO_TRANSACTION : this.contexts.serverOf(client);
+    const server = client === NO_TRANSACTION ? NO_TRANSACTION : contexts.serverOf(client);
     if (server === NO_TRANSACTION) {
+      if (client === NO_TRANSACTION && this.branches.isStateless(message)) {
+        return this.#forwardStateless(message, from);
+      }
       // RFC 6026 §8.2: a response that belongs to no transaction is not forwarded.
       this.counters.strays++;
       return;
     }
     const { status } = message;
+    const invite = layer.methodOf(client) === "INVITE";
+    // Timer C is the branch's; the 100 that is due for another request is the context's.
+    if (status >= 200) layer.stopTimer(invite ? client : server);
     if (status === 100) return;
-    if (status >= 200) this.layer.stopTimer(server);
-    else if (this.layer.methodOf(client) === "INVITE" && !this.contexts.isCancelled(server)) {
-      this.layer.startTimer(server, now + this.options.timerC);
+    if (status < 200) {
+      // RFC 4320 §4.1: a request other than INVITE gets no provisional response but 100.
+      if (!invite) return;
+      if (!contexts.isCancelled(client)) this.startTimer(client, ContextTimer.C, now);
     }
-    this.#forwardResponse(message, server, from, now);
+    if (contexts.isForked(server)) return this.forks.response(message, client, server, from, now);
+    // §16.7 step 6: it is the next hop that does not serve, and not this proxy.
+    if (status === 503) return this.answerHeld(server, 500, now);
+    // RFC 4320 §4.1: nothing but INVITE gets a 408, which would come too late anyway.
+    if (status === 408 && !invite) return layer.end(server, now);
+    this.forwardResponse(message, server, from, now);
   }
 
   timeout(client: TransactionId, now: number): void {
-    const server = this.contexts.serverOf(client);
+    const { contexts } = this;
+    const server = contexts.serverOf(client);
     if (server === NO_TRANSACTION) return;
-    // RFC 4320 §4.1: a request other than INVITE gets no 408.
-    if (this.layer.methodOf(server) === "INVITE") this.#answerHeld(server, 408, now);
-    else this.layer.end(server, now);
+    if (contexts.isForked(server)) return this.forks.timeout(server, client, now);
+    this.answerHeld(server, contexts.isCancelled(server) ? 487 : 408, now);
   }
 
   transportError(client: TransactionId, now: number): void {
-    const server = this.contexts.serverOf(client);
+    const { contexts } = this;
+    const server = contexts.serverOf(client);
     if (server === NO_TRANSACTION) return;
+    if (contexts.isForked(server)) return this.forks.transportError(server, client, now);
     // RFC 3261 §16.9: as if 503 had been received, which is not forwarded but turned into 500 (§16.7 step 6).
-    this.#answerHeld(server, 500, now);
+    this.answerHeld(server, 500, now);
   }
 
   terminated(transaction: TransactionId): void {
-    this.contexts.end(transaction);
+    const { contexts } = this;
+    if (contexts.isServer(transaction)) {
+      if (contexts.isForked(transaction)) this.forks.end(transaction);
+    } else {
+      const server = contexts.clientOf(transaction);
+      if (server !== NO_TRANSACTION && contexts.isForked(server)) this.forks.forget(server, transaction);
+    }
+    contexts.end(transaction);
   }
 
   overloaded(message: SipMessage, from: Address): void {
@@ -289,41 +328,59 @@ export class ProxyCore implements TransactionUser {
     this.#replyStateless(message, from, 503, undefined, RETRY_LATER);
   }
 
-  /** Timer C, a cancelled call that nobody ends, or a route that takes its time. */
-  timer(server: TransactionId, now: number): void {
+  /** A route that takes its time; Timer C, or a cancelled call that nobody ends. */
+  timer(transaction: TransactionId, now: number): void {
     const { contexts, layer } = this;
-    if (contexts.isAnswered(server)) return;
-    const timer = contexts.timer(server);
+    const timer = contexts.timer(transaction);
+    if (contexts.isServer(transaction)) {
+      if (!contexts.isAnswered(transaction)) this.#serverTimer(transaction, timer, now);
+      return;
+    }
+    // §16.8: it is cancelled, and then counts as ended without a response.
+    if (timer === ContextTimer.C) return this.#cancelBranch(transaction, now);
+    const server = contexts.serverOf(transaction);
+    if (server !== NO_TRANSACTION) this.timeout(transaction, now);
+    layer.end(transaction, now);
+  }
+
+  #serverTimer(server: TransactionId, timer: ContextTimer, now: number): void {
+    const { contexts, layer } = this;
     if (timer === ContextTimer.TRYING) {
       if (layer.methodOf(server) === "INVITE") layer.sendTrying(server, now);
-      return this.#startTimer(server, ContextTimer.UNDECIDED, now + ROUTE_WAIT_MS);
+      else this.answerHeld(server, 100, now);
+      if (contexts.clientOf(server) !== NO_TRANSACTION || contexts.isForked(server)) return;
+      return this.startTimer(server, ContextTimer.UNDECIDED, now);
     }
-    if (timer === ContextTimer.UNDECIDED) {
-      this.environment.log("route_failed", {
-        method: layer.methodOf(server),
-        error: "no decision in time",
-      });
-      return this.#answerHeld(server, 500, now);
-    }
-    const client = contexts.clientOf(server);
-    if (client === NO_TRANSACTION) return;
-    if (timer === ContextTimer.C) {
-      contexts.setCancelled(server);
-      layer.cancel(client, now);
-      return this.#startTimer(server, ContextTimer.CANCELLED, now + CANCEL_WAIT_MS);
-    }
-    layer.end(client, now);
-    this.#answerHeld(server, 487, now);
+    this.environment.log("route_failed", {
+      method: layer.methodOf(server),
+      error: "no decision in time",
+    });
+    const fork = this.forks.of(server);
+    if (fork === undefined) this.answerHeld(server, 500, now);
+    else this.forks.answer(fork, now);
   }
 
-  /** Sends 100 (Trying) for an INVITE if nothing else was sent within 200 ms (RFC 3261 §17.2.1). */
+  /** Sees to it that the sender of a request hears 100 (Trying) if nothing else was sent when it is due (§17.2.1, RFC 4320 §4.1). */
   tryingSoon(server: TransactionId, now: number): void {
-    this.#startTimer(server, ContextTimer.TRYING, now + TRYING_DELAY);
+    this.startTimer(server, ContextTimer.TRYING, now);
   }
 
-  #startTimer(server: TransactionId, timer: ContextTimer, at: number): void {
-    this.contexts.setTimer(server, timer);
-    this.layer.startTimer(server, at);
+  startTimer(transaction: TransactionId, timer: ContextTimer, now: number): void {
+    this.contexts.setTimer(transaction, timer);
+    this.layer.startTimer(transaction, now + this.#duration(transaction, timer));
+  }
+
+  #duration(transaction: TransactionId, timer: ContextTimer): number {
+    switch (timer) {
+      case ContextTimer.C:
+        return this.options.timerC;
+      case ContextTimer.CANCELLED:
+        return CANCEL_WAIT_MS;
+      case ContextTimer.UNDECIDED:
+        return ROUTE_WAIT_MS;
+      default:
+        return this.layer.methodOf(transaction) === "INVITE" ? TRYING_DELAY : LATE_TRYING_MS;
+    }
   }
 
   // What a request's route does
@@ -344,6 +401,8 @@ export class ProxyCore implements TransactionUser {
   ): void {
     const { contexts, layer } = this;
     if (contexts.isAnswered(server)) return;
+    // RFC 4320 §4.1: no answer at all rather than a 408.
+    if (status === 408 && message.method !== "INVITE") return layer.end(server, now);
     if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
@@ -365,11 +424,21 @@ export class ProxyCore implements TransactionUser {
     return this.#toTag;
   }
 
+  requestDestination(message: SipMessage): Destination {
+    return this.destinations.at(message, message.requestUriStart, message.requestUriEnd);
+  }
+
+  routeDestination(message: SipMessage, next: NextRoute): Destination {
+    if (!next.readable) return { status: 400, reason: "Bad Request (Route has no readable URI)" };
+    return this.destinations.at(message, next.uriStart, next.uriEnd);
+  }
+
   /**
-   * Forwards a request: RFC 3261 §16.6.
+   * Forwards a request on one branch: RFC 3261 §16.6.
    *
-   * @param server NO_TRANSACTION for an ACK, which is forwarded without one
+   * @param server NO_TRANSACTION for an ACK
    * @param destination from the route, undefined for the Request-URI; a Route value left in the request goes before it
+   * @param stateless without a client transaction, and with an end of the server transaction (§16.11)
    */
   forward(
     message: SipMessage,
@@ -377,29 +446,77 @@ export class ProxyCore implements TransactionUser {
     from: Address,
     how: Forwarding,
     destination: Destination | undefined,
+    stateless: boolean,
     now: number,
   ): void {
-    const target = this.destinations.of(message, how.ownRoute, destination ?? how.targets?.[0].destination);
+    const next = this.#next;
+    next.read(message, how.ownRoutes);
+    const target = next.found
+      ? this.routeDestination(message, next)
+      : destination ?? this.requestDestination(message);
     if (!isAddress(target)) {
       if (server !== NO_TRANSACTION) {
         this.reply(message, server, target.status, target.reason, NO_HEADERS, now);
       }
       return;
     }
-    if (isIpAddress(target.host)) return this.#send(message, server, from, how, target, now);
-    const kept = message.clone();
-    const { layer } = this;
+    if (isIpAddress(target.host)) return this.#send(message, server, from, how, target, stateless, now);
+    this.#sendToName(message.clone(), server, from, how, target, stateless, now);
+  }
+
+  #sendToName(
+    kept: SipMessage,
+    server: TransactionId,
+    from: Address,
+    how: Forwarding,
+    target: Address,
+    stateless: boolean,
+    now: number,
+  ): void {
+    const { layer, contexts } = this;
     const serial = server === NO_TRANSACTION ? 0 : layer.serialOf(server);
-    if (server !== NO_TRANSACTION && message.method === "INVITE") layer.sendTrying(server, now, message);
-    this.environment.resolve(target.host, (host, at) => {
+    if (server !== NO_TRANSACTION && !stateless && kept.method === "INVITE") {
+      layer.sendTrying(server, now, kept);
+    }
+    this.locate(target, (addresses, at) => {
       if (server !== NO_TRANSACTION) {
-        if (layer.serialOf(server) !== serial || this.contexts.isAnswered(server)) return;
-        if (host === undefined) {
+        if (layer.serialOf(server) !== serial || contexts.isAnswered(server)) return;
+        if (addresses.length === 0) {
           return this.reply(kept, server, 500, "Next hop has no address", NO_HEADERS, at);
         }
       }
-      if (host !== undefined) this.#send(kept, server, from, how, { host, port: target.port }, at);
-    });
+      if (addresses.length === 0) return;
+      if (addresses.length === 1 || stateless) {
+        this.#next.read(kept, how.ownRoutes);
+        return this.#send(kept, server, from, how, addresses[0], stateless, at);
+      }
+      // Several addresses are tried one after the other, which takes more than one branch.
+      const options = { groups: [[undefined]], nextHops: addresses, recurse: false };
+      this.fork(kept, true, server, from, how, { ...options, onFailure: undefined, onReply: undefined }, at);
+    }, now);
+  }
+
+  /** Forwards a request on several branches, or where hooks are to be told. */
+  fork(
+    message: SipMessage,
+    kept: boolean,
+    server: TransactionId,
+    from: Address,
+    how: Forwarding,
+    options: ForkOptions,
+    now: number,
+  ): void {
+    if (message.method !== "INVITE") this.tryingSoon(server, now);
+    else this.layer.stopTimer(server);
+    this.forks.begin(message, kept, server, from, how, options, now);
+  }
+
+  locate(target: Address, done: (addresses: readonly Address[], now: number) => void, now: number): void {
+    if (isIpAddress(target.host)) return done([target], now);
+    this.environment.resolve(
+      target.host,
+      (host, at) => done(host === undefined ? [] : [{ ...target, host }], at),
+    );
   }
 
   #send(
@@ -408,79 +525,47 @@ export class ProxyCore implements TransactionUser {
     from: Address,
     how: Forwarding,
     target: Address,
+    stateless: boolean,
     now: number,
   ): void {
-    const patch = this.#patch.begin(message);
-    removeAnswers(patch, this.realms, how.consumeDigest);
-    if (how.ownRoute) popRoute(patch);
-    const branch = how.targets?.[0];
-    if (branch !== undefined) {
-      setRequestUri(patch, branch.uri);
-      for (const value of branch.route) pushRoute(patch, value);
-    }
-    if (decrementMaxForwards(patch) < 0) {
-      if (server !== NO_TRANSACTION) this.reply(message, server, 483, undefined, NO_HEADERS, now);
+    const { layer, writer } = this;
+    const length = writer.write(message, from, how, this.#next, target, undefined, stateless);
+    if (length < 0) {
+      if (server !== NO_TRANSACTION) this.reply(message, server, -length, undefined, NO_HEADERS, now);
       return;
     }
-    if (how.recordRoute) this.#pushRecordRoute(patch, this.names.facing(target));
-    addReceivedRport(patch, from);
-    this.#pushVia(patch, this.names.viaFacing(target));
-    if (patch.length > MAX_MESSAGE) {
-      if (server !== NO_TRANSACTION) this.reply(message, server, 513, undefined, NO_HEADERS, now);
+    if (stateless) {
+      this.counters.forwarded++;
+      this.environment.send(writer.bytes, 0, length, target);
+      if (server !== NO_TRANSACTION) layer.end(server, now);
       return;
     }
-    const length = patch.apply(this.#out, 0);
-    this.counters.forwarded++;
-    if (server === NO_TRANSACTION) {
-      this.environment.send(this.#out, 0, length, target);
-      return;
-    }
-    const { layer } = this;
-    if (message.method === "INVITE") {
+    const invite = message.method === "INVITE";
+    if (invite) {
+      layer.stopTimer(server);
       layer.sendTrying(server, now, message);
-      this.#startTimer(server, ContextTimer.C, now + this.options.timerC);
+    } else this.tryingSoon(server, now);
+    const client = this.sendBranch(length, target, now);
+    if (client === NO_TRANSACTION) {
+      return this.reply(message, server, 503, undefined, RETRY_LATER, now);
     }
-    const client = layer.sendRequest(this.#out, 0, length, target, now);
-    if (client === NO_TRANSACTION) this.reply(message, server, 503, undefined, RETRY_LATER, now);
-    else this.contexts.link(server, client);
+    this.contexts.link(server, client);
+    if (invite) this.startTimer(client, ContextTimer.C, now);
   }
 
-  #pushRecordRoute(patch: Patch, self: string): void {
-    let line = this.#recordRoutes.get(self);
-    if (line === undefined) {
-      line = new LineStart(`<sip:${self};lr;did=`, TAG_DIGITS + 1);
-      this.#recordRoutes.set(self, line);
-    }
-    const { message } = patch;
-    const callId = message.first(HeaderId.CALL_ID);
-    const start = message.valueStart(callId);
-    let at = this.dialogTags.write(
-      message.buffer,
-      start,
-      message.valueEnd(callId),
-      line.bytes,
-      line.length,
-    );
-    line.bytes[at++] = GREATER;
-    pushRecordRoute(patch, line.bytes, 0, at);
+  sendBranch(length: number, target: Address, now: number): TransactionId {
+    this.counters.forwarded++;
+    return this.layer.sendRequest(this.writer.bytes, 0, length, target, now);
   }
 
-  /** A branch nobody can guess, and none of this run is used twice. */
-  #pushVia(patch: Patch, self: string): void {
-    let line = this.#vias.get(self);
-    if (line === undefined) {
-      line = new LineStart(`SIP/2.0/UDP ${self};branch=${this.#branchPrefix}`, 3 * 8);
-      this.#vias.set(self, line);
-    }
-    this.#branches++;
-    const { bytes } = line;
-    let at = writeHexWord(this.environment.random.below(2 ** 32), bytes, line.length);
-    at = writeHexWord(this.#branches / 2 ** 32, bytes, at);
-    at = writeHexWord(this.#branches, bytes, at);
-    pushVia(patch, bytes, 0, at);
-  }
-
-  #forwardResponse(message: SipMessage, server: TransactionId, from: Address, now: number): void {
+  forwardResponse(
+    message: SipMessage,
+    server: TransactionId,
+    from: Address,
+    now: number,
+    others?: readonly BranchResponse[],
+    chosen?: BranchResponse,
+  ): void {
     const final = message.status >= 200;
     if (message.secondVia() === undefined) {
       this.counters.strays++;
@@ -488,20 +573,52 @@ export class ProxyCore implements TransactionUser {
     }
     const patch = this.#patch.begin(message);
     popVia(patch);
-    if (hasAssertions(message) && !this.options.peers.has(from.host)) removeAssertions(patch, this.realms);
+    // One that was chosen among others was looked at when it came.
+    if (chosen === undefined) this.#removeAssertions(patch, from);
+    else if (others !== undefined) addChallenges(patch, others, chosen);
     if (final) {
       const line = this.#confirmationLine(message, server, now, undefined);
       if (line !== undefined) patch.insert(message.headersEnd, line.buffer, 0, line.length);
     }
     if (patch.length > MAX_MESSAGE) {
       // It cannot be sent on, and without a final response the caller would wait for ever.
-      if (final) this.#answerHeld(server, 500, now);
+      if (final) this.answerHeld(server, 500, now);
       return;
     }
     if (final) this.contexts.setAnswered(server);
     const length = patch.apply(this.#out, 0);
     this.counters.forwarded++;
     this.layer.respond(server, this.#out, 0, length, now);
+  }
+
+  #removeAssertions(patch: Patch, from: Address): void {
+    if (hasAssertions(patch.message) && !this.options.peers.has(from.host)) {
+      removeAssertions(patch, this.realms);
+    }
+  }
+
+  cleaned(message: SipMessage, from: Address): Uint8Array {
+    const patch = this.#patch.begin(message);
+    this.#removeAssertions(patch, from);
+    return patch.toBytes();
+  }
+
+  /** A response to what was sent on without a transaction: RFC 3261 §16.11. */
+  #forwardStateless(message: SipMessage, from: Address): void {
+    const below = message.secondVia();
+    if (below === undefined) return;
+    const patch = this.#patch.begin(message);
+    popVia(patch);
+    this.#removeAssertions(patch, from);
+    if (patch.length > MAX_MESSAGE) return;
+    const { received, rport, transport } = below;
+    const to: Address = {
+      host: received ?? below.host,
+      port: typeof rport === "number" ? rport : below.port,
+      ...(transport === "TCP" ? { transport: "tcp" } : transport === "TLS" ? { transport: "tls" } : {}),
+    };
+    this.counters.forwarded++;
+    this.environment.send(this.#out, 0, patch.apply(this.#out, 0), to);
   }
 
   /**
@@ -530,10 +647,10 @@ export class ProxyCore implements TransactionUser {
   }
 
   /** Answers a request whose message is at hand no more, from the copy that its transaction holds. */
-  #answerHeld(server: TransactionId, status: number, now: number): void {
+  answerHeld(server: TransactionId, status: number, now: number, reason?: string): void {
     if (this.contexts.isAnswered(server)) return;
     if (this.layer.requestOf(server, this.#held)) {
-      this.reply(this.#held, server, status, undefined, NO_HEADERS, now);
+      this.reply(this.#held, server, status, reason, NO_HEADERS, now);
     }
   }
 
@@ -555,27 +672,71 @@ export class ProxyCore implements TransactionUser {
     const out = this.#response;
     out.clear();
     writeResponse(out, message, status, reason, { toTag: this.#toTagOf(message), headers, source: from });
-    this.environment.send(out.buffer, 0, out.length, responseAddress(via, from, false));
+    this.environment.send(out.buffer, 0, out.length, responseAddress(via, from, isReliable(from)));
   }
 
-  #routeFailed(request: RequestContext, error: unknown): void {
-    this.environment.log("route_failed", {
-      method: request.method,
-      error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-    });
+  // Hooks
+
+  askHook(fork: Fork, message: SipMessage, now: number): void {
+    const { onFailure } = fork;
+    const best = fork.best();
+    if (onFailure === undefined || best === undefined) return this.forks.answer(fork, now);
+    fork.onFailure = undefined;
+    const kept = fork.message ?? message.clone();
+    const claim = new ClaimView();
+    claim.read(kept);
+    const request = new RequestContext(
+      this,
+      kept,
+      true,
+      fork.server,
+      claim,
+      fork.from,
+      this.isForUs(kept),
+      now,
+    );
+    request.continues(fork);
+    try {
+      const failure = {
+        status: best.status,
+        statuses: fork.responses.map(({ status }) => status),
+        contacts: best.bytes === undefined ? [] : this.forks.contacts(best.bytes),
+      };
+      const pending = onFailure(failure, request);
+      if (pending === undefined) return request.finish();
+      this.startTimer(fork.server, ContextTimer.UNDECIDED, now);
+      pending.then(() => request.finish(), (error) => this.routeFailed(request, error));
+    } catch (error) {
+      this.routeFailed(request, error);
+    }
+  }
+
+  tellHook(fork: Fork, message: SipMessage, from: Address): boolean {
+    const { onReply } = fork;
+    if (onReply === undefined) return true;
+    let goesOn = true;
+    try {
+      onReply({
+        status: message.status,
+        message,
+        source: from,
+        drop: () => goesOn = message.status >= 200,
+      });
+    } catch (error) {
+      this.#logFailure(this.layer.methodOf(fork.server), error);
+    }
+    return goesOn;
+  }
+
+  routeFailed(request: RequestContext, error: unknown): void {
+    this.#logFailure(request.method, error);
     request.failed();
   }
-}
 
-/** The unchanging start of a header value, with room for what follows. */
-class LineStart {
-  readonly bytes: Uint8Array;
-  readonly length: number;
-
-  constructor(text: string, room: number) {
-    const start = encodeText(text);
-    this.length = start.length;
-    this.bytes = new Uint8Array(start.length + room);
-    this.bytes.set(start);
+  #logFailure(method: string, error: unknown): void {
+    this.environment.log("route_failed", {
+      method,
+      error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    });
   }
 }

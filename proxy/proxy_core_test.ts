@@ -35,7 +35,7 @@ Deno.test("forward: 100 to the caller, Via pushed, Max-Forwards less one, Record
   assertEquals(vias[1], header(invite, "Via"));
   assertEquals(header(forwarded.text, "Max-Forwards"), "69");
   assertMatch(header(forwarded.text, "Record-Route"), /^<sip:192\.0\.2\.1:5060;lr;did=[0-9a-f]{16}>$/);
-  const rest = (text: string) => ["Via", "Max-Forwards", "Record-Route"].reduce(without, text);
+  const rest = (text: string) => ["Via", "Max-Forwards", "Max-Breadth", "Record-Route"].reduce(without, text);
   assertEquals(rest(forwarded.text), rest(invite));
 });
 
@@ -121,7 +121,7 @@ Deno.test("loose routing: a Route value that is not ours stays and leads on, whe
   assertEquals([to.host, header(text, "Route")], ["203.0.113.7", "<sip:203.0.113.7;lr>"]);
 });
 
-Deno.test("a Route that cannot be followed: 416 for another scheme, 500 for another transport or no URI", () => {
+Deno.test("a Route that cannot be followed: 416 for another scheme, 500 for another transport, 400 without a URI", () => {
   const harness = open();
   const ask = (route: string) => {
     const text = harness.ask(
@@ -132,7 +132,7 @@ Deno.test("a Route that cannot be followed: 416 for another scheme, 500 for anot
   assertEquals(ask("<sips:203.0.113.7;lr>"), 416);
   assertEquals(ask("<tel:+4930>"), 416);
   assertEquals(ask("<sip:203.0.113.7;transport=tcp;lr>"), 500);
-  assertEquals(ask("not a route"), 500);
+  assertEquals(ask("not a route"), 400);
 });
 
 Deno.test("Request-URI: sips and tel are 416 where they would have to be followed", () => {

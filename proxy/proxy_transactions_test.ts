@@ -184,10 +184,15 @@ Deno.test("CANCEL crossing a 200: the 200 is forwarded", () => {
   assertEquals(harness.takeLines(), ["5070 SIP/2.0 200 Reason"]);
 });
 
-Deno.test("CANCEL of nothing is 481", () => {
+Deno.test("RFC 3261 16.10: a CANCEL of an INVITE that is not known is sent on without a transaction, and its answer back", () => {
   const harness = open();
   harness.receive(cancelOf(request("INVITE")));
-  assertEquals(harness.takeLines(), ["5070 SIP/2.0 481 Call/Transaction Does Not Exist"]);
+  const [{ text, to }] = harness.take();
+  assertEquals([firstLine(text), to], ["CANCEL sip:bob@example.com SIP/2.0", CALLED]);
+  assertEquals(harness.proxy.core.layer.size, 0);
+  harness.receive(response(text, 481), CALLED);
+  assertEquals(harness.takeLines(), ["5070 SIP/2.0 481 Reason"]);
+  assertEmpty(harness);
 });
 
 Deno.test("CANCEL while a challenge waits for DBclient: 487, and the challenge is not sent", () => {
@@ -277,12 +282,13 @@ Deno.test("an INVITE that nobody answers is 408 after Timer B", () => {
   assertEmpty(harness);
 });
 
-Deno.test("another request that nobody answers gets no 408 (RFC 4320 §4.1)", () => {
+Deno.test("RFC 4320 4.1: another request that nobody answers gets 100 when Timer E is T2, and no 408", () => {
   for (const method of ["OPTIONS", "BYE", "REGISTER"]) {
     const harness = open();
     harness.receive(request(method));
     harness.runTo(80_000);
-    assertEquals(harness.take().filter(({ to }) => to.port === PHONE.port), []);
+    const back = harness.take().filter(({ to }) => to.port === PHONE.port);
+    assertEquals(back.map(({ at, text }) => `${at} ${firstLine(text)}`), ["3500 SIP/2.0 100 Trying"]);
     assertEmpty(harness);
   }
 });

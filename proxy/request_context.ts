@@ -4,7 +4,7 @@ import {
   DIGEST_VERDICTS,
   type DigestVerdict,
   NO_TRANSACTION,
-  type SipMessage,
+  SipMessage,
   type TransactionId,
   type Verdict,
   VERDICTS,
@@ -12,14 +12,24 @@ import {
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
 import { type Destination, textDestination } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
-import { OwnRoute } from "./own_route.ts";
+import type { Fork, ForkOptions } from "./fork.ts";
+import { HeaderEdits } from "./header_edits.ts";
+import { OwnRoute, ownValues } from "./own_route.ts";
 import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
-import type { Forwarding, ProxyCore } from "./proxy_core.ts";
-import { aorAt } from "./registrar/aor.ts";
-import type { AuthenticatedUser } from "./registrar/registrar.ts";
-import type { RouteActions, RouteRequest } from "./route.ts";
+import type { ProxyCore } from "./proxy_core.ts";
+import { withRequestUri } from "./request_rewrite.ts";
+import type { Forwarding } from "./request_writer.ts";
+import type {
+  AuthenticatedUser,
+  DispatchAlgorithm,
+  FailureHook,
+  RelayOptions,
+  ReplyHook,
+  RouteActions,
+  RouteRequest,
+} from "./route.ts";
 import { ClaimView } from "./subscriber.ts";
-import { type Target, targetOf } from "./target.ts";
+import { groupTargets, type RelayTarget } from "./targets.ts";
 
 /** Where a request stands. */
 type Progress =
@@ -31,19 +41,27 @@ type Progress =
   | "done";
 
 const NO_HEADERS: readonly string[] = [];
+/** RFC 3261 §11.2: what a proxy says of itself. */
+const CAPABILITIES: readonly string[] = [
+  "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH",
+  "Accept: application/sdp",
+  "Accept-Encoding: identity",
+  "Accept-Language: en",
+  "Supported: path",
+];
 
 /** A request and its route's decisions. */
 export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   readonly method: string;
   readonly hasToTag: boolean;
-  ownRoute = false;
   recordRoute = false;
   consumeDigest = false;
-  targets: readonly Target[] | undefined;
+  edits: HeaderEdits | undefined;
+  isForUs: boolean;
   #message: SipMessage;
   #claim: ClaimView;
   readonly #serial: number;
-  #kept = false;
+  #kept: boolean;
   #toldAt: number;
   #progress: Progress = "open";
   /** What Route says, as bits; -1 when it was not read yet. */
@@ -53,21 +71,37 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   #authenticatedRealm: string | undefined;
   #pcResult: PcResult | undefined;
   #digestResult: DigestResult | undefined;
+  #routing: number | undefined;
+  #targets: readonly RelayTarget[] | undefined;
+  #nextHops: readonly Destination[] | undefined;
+  #onFailure: FailureHook | undefined;
+  #onReply: ReplyHook | undefined;
+  /** The context whose failure hook this is. */
+  #fork: Fork | undefined;
 
   /**
+   * @param kept whether the message is another than the transaction holds
    * @param server NO_TRANSACTION for an ACK
    * @param claim of the message, as long as that is there
+   * @param isForUs whether the Request-URI names this proxy or a domain that it serves
+   * @param routing if the message is not as it came: what the proxy routes by, as it came
    */
   constructor(
     private readonly core: ProxyCore,
     message: SipMessage,
+    kept: boolean,
     private readonly server: TransactionId,
     claim: ClaimView,
     readonly source: Address,
+    isForUs: boolean,
     now: number,
+    routing?: number,
   ) {
     this.#message = message;
+    this.#kept = kept;
     this.#claim = claim;
+    this.isForUs = isForUs;
+    this.#routing = routing;
     this.#serial = server === NO_TRANSACTION ? 0 : core.layer.serialOf(server);
     this.#toldAt = now;
     this.method = message.method;
@@ -108,8 +142,17 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return this.#route;
   }
 
-  get isForUs(): boolean {
-    return this.core.isForUs(this.#message);
+  get routing(): number {
+    return this.#routing ??= this.core.branches.routing(this.#message);
+  }
+
+  get ownRoutes(): number {
+    return ownValues(this.#readRoute());
+  }
+
+  /** Nobody answers a challenge to it, and nothing waits for its responses here: it is sent on without a transaction. */
+  get #isBare(): boolean {
+    return this.method === "ACK" || this.method === "CANCEL";
   }
 
   get isForNextHop(): boolean {
@@ -140,7 +183,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #authorizePc(kind: AuthKind, realm: string, table: string): Verdict {
     this.#check(realm, table);
-    if (this.server === NO_TRANSACTION) return "ok"; // ACK: docs/PROTOCOL.md §6
+    if (this.#isBare) return "ok"; // docs/PROTOCOL.md §6
     const result = this.#result();
     const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
@@ -156,7 +199,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
     if (this.#over()) return;
-    if (server === NO_TRANSACTION) return this.drop(); // An ACK is never challenged (RFC 3261 §22.1).
+    if (this.#isBare) return this.drop(); // Never challenged (RFC 3261 §22.1).
     const { lines } = core;
     lines.clear();
     const state = core.pc.challenge(
@@ -230,7 +273,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #authorizeDigest(kind: AuthKind, realm: string, table: string): Promise<DigestVerdict> {
     this.#check(realm, table);
-    if (this.server === NO_TRANSACTION) return Promise.resolve("ok"); // ACK is never challenged (RFC 3261 §22.1)
+    if (this.#isBare) return Promise.resolve("ok"); // Never challenged (RFC 3261 §22.1).
     this.#keep();
     return new Promise((resolve) => {
       this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
@@ -271,21 +314,44 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return this.reply(status, reason === undefined ? undefined : `Bad Request (${reason})`);
   }
 
-  // Registrar
+  // Routing
 
-  save(): void {
+  consume_credentials(): void {
+    this.consumeDigest = this.#digestAccepted || this.#pcResult?.verdict === "ok";
+  }
+
+  record_route(): void {
+    this.recordRoute = true;
+  }
+
+  loose_route(): boolean {
+    return this.ownRoutes > 0;
+  }
+
+  lookup(table = "location"): boolean {
+    const { location } = this.core.services;
+    if (location === undefined) throw new TypeError("lookup: there is no registrar (--registrar)");
+    checkTable(table);
+    const targets = location.lookup(this.#message, this.#now);
+    this.#targets = targets.length === 0 ? undefined : targets;
+    return targets.length > 0;
+  }
+
+  save(table = "location"): void {
+    const { location } = this.core.services;
+    if (location === undefined) throw new TypeError("save: there is no registrar (--registrar)");
+    checkTable(table);
+    if (this.method !== "REGISTER") throw new TypeError(`save: it is for REGISTER, not for ${this.method}`);
     if (this.#over()) return;
     const { core, server } = this;
-    const { registrar } = core;
-    if (registrar === undefined) throw new TypeError("save() needs --registrar 1");
-    if (this.method !== "REGISTER") throw new TypeError(`save() is for REGISTER, not ${this.method}`);
     let answered = false;
-    registrar.save(this.#message, this.source, this.#authenticatedUser, this.#now, (answer, now) => {
+    location.save(this.#message, this.source, this.#authenticatedUser, this.#now, (answer, now) => {
       answered = true;
       this.#now = now;
       if (this.#progress === "done" || !this.#isAlive()) return;
       this.#progress = "done";
-      core.reply(this.#message, server, answer.status, answer.reason, answer.headers ?? NO_HEADERS, now);
+      const { status, reason, headers = NO_HEADERS } = answer;
+      core.reply(this.#message, server, status, reason, headers, now);
     });
     if (answered) return;
     // Another thread owns the location.
@@ -301,47 +367,111 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     return { username: username ?? "", realm };
   }
 
-  lookup(): boolean {
-    const { location } = this.core;
-    if (location === undefined) throw new TypeError("lookup() needs --registrar 1");
-    const { buffer, requestUriStart, requestUriEnd } = this.#message;
-    const aor = aorAt(this.core.names, buffer, requestUriStart, requestUriEnd);
-    let bindings = aor === undefined ? [] : location.lookup(aor.key, this.#now);
-    // A request to a sips URI goes on securely or not at all (RFC 3261 §26.2.2).
-    if (aor?.secure) bindings = bindings.filter(({ uri }) => /^sips:/i.test(uri));
-    this.targets = bindings.length === 0 ? undefined : bindings.map(targetOf);
-    return bindings.length > 0;
+  seturi(uri: string): void {
+    this.#rewrite(withRequestUri(this.#message, uri));
   }
 
-  // Routing
-
-  consume_credentials(): void {
-    this.consumeDigest = this.#digestAccepted || this.#pcResult?.verdict === "ok";
+  /** Goes on with another message, which is a copy. */
+  #rewrite(message: SipMessage): void {
+    if (this.#pcResult !== undefined && !this.#kept) this.core.keepPcResult();
+    this.#routing = this.routing;
+    this.#kept = true;
+    this.#message = message;
+    this.#claim = new ClaimView();
+    this.#claim.read(message);
+    this.isForUs = this.core.isForUs(message);
   }
 
-  record_route(): void {
-    this.recordRoute = true;
+  append_hf(line: string): void {
+    (this.edits ??= new HeaderEdits()).add(line);
   }
 
-  loose_route(): boolean {
-    return this.ownRoute = (this.#readRoute() & OwnRoute.OWN) !== 0;
+  remove_hf(name: string): void {
+    (this.edits ??= new HeaderEdits()).remove(name);
   }
 
-  relay(destination?: string): void {
-    this.#relayTo(destination === undefined ? undefined : textDestination(destination));
+  dsSelect(set: number, algorithm: DispatchAlgorithm = "round_robin"): boolean {
+    const { dispatcher } = this.core.services;
+    if (dispatcher === undefined) throw new TypeError("dsSelect: there is no dispatcher");
+    this.#nextHops = dispatcher.select(set, algorithm, this.#message).map(textDestination);
+    return this.#nextHops.length > 0;
   }
 
-  #relayTo(destination: Destination | undefined): void {
-    if (this.#over()) return;
-    if (destination !== undefined) this.targets = undefined;
-    this.core.forward(this.#message, this.server, this.source, this, destination, this.#now);
-    this.#progress = "done";
+  pike_check_req(): boolean {
+    return this.core.services.flood?.check(this.source, this.#now) ?? true;
+  }
+
+  onFailure(hook: FailureHook): void {
+    this.#onFailure = hook;
+  }
+
+  onReply(hook: ReplyHook): void {
+    this.#onReply = hook;
+  }
+
+  relay(to?: string | readonly RelayTarget[], options?: RelayOptions): void {
+    if (typeof to === "object") this.#targets = to;
+    this.#relayTo(typeof to === "string" ? textDestination(to) : undefined, options?.recurse ?? false);
   }
 
   relay_to_next_hop(): void {
     // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
     if (this.core.nextHop === undefined && this.isForUs) return this.reply(404);
-    this.#relayTo(this.core.nextHop);
+    this.#relayTo(this.core.nextHop, false);
+  }
+
+  #relayTo(destination: Destination | undefined, recurse: boolean): void {
+    if (this.#over()) return;
+    this.#progress = "done";
+    const hops = destination === undefined ? this.#nextHops : undefined;
+    const first = destination ?? hops?.[0];
+    const plain = this.#targets === undefined && (hops === undefined || hops.length === 1) &&
+      this.#onFailure === undefined && this.#onReply === undefined && !recurse && this.#fork === undefined;
+    if (plain || this.#isBare) {
+      return this.core.forward(
+        this.#message,
+        this.server,
+        this.source,
+        this,
+        this.#isBare && this.#targets !== undefined ? bareDestination(this.#targets) : first,
+        this.#isBare,
+        this.#now,
+      );
+    }
+    this.#relayOnBranches(first === undefined ? [] : hops ?? [first], recurse);
+  }
+
+  #relayOnBranches(nextHops: readonly Destination[], recurse: boolean): void {
+    const { core } = this;
+    const fork = this.#fork;
+    const options: ForkOptions = {
+      groups: this.#targets === undefined ? [[undefined]] : groupTargets(this.#targets, fork?.known),
+      nextHops,
+      recurse,
+      onFailure: this.#onFailure,
+      onReply: this.#onReply ?? fork?.onReply,
+    };
+    if (fork !== undefined) return core.forks.extend(fork, this, options, this.#now);
+    core.fork(this.#message, this.#kept, this.server, this.source, this, options, this.#now);
+  }
+
+  forward(destination?: string): void {
+    if (this.#over()) return;
+    // What was relayed already has a transaction, and keeps it.
+    if (this.#fork !== undefined) return this.relay(destination);
+    this.#progress = "done";
+    const target = destination === undefined ? this.#nextHops?.[0] : textDestination(destination);
+    this.core.forward(this.#message, this.server, this.source, this, target, true, this.#now);
+  }
+
+  /** The request goes on from here: all branches of this context have failed. */
+  continues(fork: Fork): void {
+    this.#fork = fork;
+    const { recordRoute, consumeDigest, edits, routing } = fork.how;
+    this.#routing = routing;
+    this.recordRoute = recordRoute;
+    this.consumeDigest = consumeDigest;
+    this.edits = edits;
   }
 
   reply(status: number, reason?: string, headers: readonly string[] = NO_HEADERS): void {
@@ -350,6 +480,10 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       this.core.reply(this.#message, this.server, status, reason, headers, this.#now);
     }
     if (status >= 200) this.#progress = "done";
+  }
+
+  options_reply(): void {
+    this.reply(200, undefined, CAPABILITIES);
   }
 
   drop(): void {
@@ -367,12 +501,15 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   /** To be called when the route has returned: it must have decided. */
   finish(): void {
-    if (this.#progress === "open") this.reply(500, "Route made no decision");
+    if (this.#progress !== "open") return;
+    if (this.#fork === undefined) this.reply(500, "Route made no decision");
+    else if (this.#isAlive()) this.core.forks.answer(this.#fork, this.#now);
   }
 
   /** To be called when the route has thrown. */
   failed(): void {
-    this.reply(500, "Server Internal Error");
+    if (this.#fork === undefined) this.reply(500, "Server Internal Error");
+    else this.finish();
   }
 
   /** Whether the request was decided (a challenge that waits is a decision), or its transaction has ended by itself (CANCEL). */
@@ -410,4 +547,18 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       throw new TypeError(`table ${JSON.stringify(table)}: DBclient knows "subscriber" alone`);
     }
   }
+}
+
+/** The registrar has one table. */
+function checkTable(table: string): void {
+  if (table !== "location") {
+    throw new TypeError(`table ${JSON.stringify(table)}: the registrar has "location" alone`);
+  }
+}
+
+/** Where what has no branches goes: to the first of its targets. */
+function bareDestination(targets: readonly RelayTarget[]): Destination {
+  return targets.length === 0
+    ? { status: 500, reason: "No target" }
+    : targets[0].received ?? textDestination(targets[0].uri);
 }

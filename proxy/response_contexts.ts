@@ -1,20 +1,20 @@
 /**
  * What the proxy remembers of a request from its arrival to the end of its transactions: the response contexts of
- * RFC 3261 §16.2, with one branch. Columns by the numbers of transactions, so that the contexts of all the calls of
- * the last half minute are no objects.
+ * RFC 3261 §16.2. Columns by the numbers of transactions, so that the contexts of all the calls of the last half minute
+ * are no objects. A context of several branches has an object beside ({@linkcode Fork}).
  */
 import { NO_TRANSACTION, type TransactionId } from "../mod.ts";
 import { AcceptedToken } from "./accepted_token.ts";
 
-/** Why the timer of a context runs. */
+/** Why the user's timer of a transaction runs. */
 export const ContextTimer = {
-  /** The route has not decided yet: the caller of an INVITE hears 100 (Trying) after a while. */
+  /** Of a server transaction: nothing was answered yet, and 100 (Trying) is due (RFC 3261 §17.2.1, RFC 4320 §4.1). */
   TRYING: 0,
-  /** The route has not decided for a long time: the request is given up. */
+  /** Of a server transaction: the route has not decided for a long time, and the request is given up. */
   UNDECIDED: 1,
-  /** Timer C: an INVITE that was provisionally answered gets no final response (RFC 3261 §16.6 step 11). */
+  /** Of a client transaction, Timer C: an INVITE gets no final response (RFC 3261 §16.6 step 11). */
   C: 2,
-  /** A cancelled INVITE gets no final response (RFC 3261 §9.1). */
+  /** Of a client transaction: a cancelled INVITE gets no final response (RFC 3261 §9.1). */
   CANCELLED: 3,
 } as const;
 /** One of {@linkcode ContextTimer}. */
@@ -23,17 +23,19 @@ export type ContextTimer = typeof ContextTimer[keyof typeof ContextTimer];
 const TIMER_BITS = 3;
 /** A final response was given to the server transaction. */
 const ANSWERED = 4;
-/** A CANCEL came. */
+/** Of a server transaction: a CANCEL came. Of a client transaction: one was sent. */
 const CANCELLED = 8;
 /** The transaction is a server transaction. */
 const SERVER = 16;
+/** Its request has, or may get, several branches. */
+const FORKED = 32;
 
 /** Tokens that there is room for at first. */
 const FIRST_TOKENS = 1024;
 
 /** The contexts of one proxy core. A context has the number of its server transaction. */
 export class ResponseContexts {
-  /** By client transaction the server transaction, and the other way round; + 1, 0 for none. */
+  /** By client transaction the server transaction, and the other way round if there is one branch; + 1, 0 for none. */
   readonly #other: Int32Array;
   readonly #flags: Uint8Array;
   /** By server transaction its place among the tokens + 1, 0 for none. */
@@ -41,6 +43,7 @@ export class ResponseContexts {
   #tokens = new Int32Array(FIRST_TOKENS * AcceptedToken.WORDS);
   #tokensUsed = 0;
   readonly #freeTokens: number[] = [];
+  #open = 0;
 
   /** @param capacity numbers of transactions are below it */
   constructor(capacity: number) {
@@ -54,17 +57,25 @@ export class ResponseContexts {
     return this.#tokensUsed - this.#freeTokens.length;
   }
 
+  /** Requests that have no final response yet. */
+  get open(): number {
+    return this.#open;
+  }
+
   /** A request has come. */
   begin(server: TransactionId): void {
     this.#flags[server] = SERVER;
+    this.#open++;
   }
 
   /** A transaction of either side is over: it is forgotten, and its other side has none any more. */
   end(transaction: TransactionId): void {
     const other = this.#other[transaction] - 1;
+    const flags = this.#flags[transaction];
+    if ((flags & SERVER) !== 0 && (flags & ANSWERED) === 0) this.#open--;
     this.#other[transaction] = 0;
     this.#flags[transaction] = 0;
-    if (other >= 0) this.#other[other] = 0;
+    if (other >= 0 && this.#other[other] === transaction + 1) this.#other[other] = 0;
     const token = this.#token[transaction] - 1;
     if (token < 0) return;
     this.#token[transaction] = 0;
@@ -72,13 +83,23 @@ export class ResponseContexts {
     this.#freeTokens.push(token);
   }
 
-  /** The request was forwarded. */
+  /** The request was forwarded, on its only branch. */
   link(server: TransactionId, client: TransactionId): void {
     this.#other[server] = client + 1;
     this.#other[client] = server + 1;
   }
 
-  /** The branch that the request of a server transaction was forwarded on; NO_TRANSACTION when it was not, or that is over. */
+  /** The request was forwarded on one of several branches. */
+  linkBranch(server: TransactionId, client: TransactionId): void {
+    this.#other[client] = server + 1;
+  }
+
+  /** A branch goes on without its context: that is over. */
+  unlink(client: TransactionId): void {
+    this.#other[client] = 0;
+  }
+
+  /** The only branch that a request was forwarded on; NO_TRANSACTION when there is none, it is over, or there are several. */
   clientOf(server: TransactionId): TransactionId {
     const other = this.#other[server];
     return other === 0 ? NO_TRANSACTION : other - 1;
@@ -89,25 +110,39 @@ export class ResponseContexts {
     return (this.#flags[client] & SERVER) === 0 ? this.clientOf(client) : NO_TRANSACTION;
   }
 
+  /** Whether it is a server transaction. */
+  isServer(transaction: TransactionId): boolean {
+    return (this.#flags[transaction] & SERVER) !== 0;
+  }
+
   isAnswered(server: TransactionId): boolean {
     return (this.#flags[server] & ANSWERED) !== 0;
   }
   setAnswered(server: TransactionId): void {
+    if ((this.#flags[server] & ANSWERED) !== 0) return;
     this.#flags[server] |= ANSWERED;
+    this.#open--;
   }
 
-  isCancelled(server: TransactionId): boolean {
-    return (this.#flags[server] & CANCELLED) !== 0;
+  isCancelled(transaction: TransactionId): boolean {
+    return (this.#flags[transaction] & CANCELLED) !== 0;
   }
-  setCancelled(server: TransactionId): void {
-    this.#flags[server] |= CANCELLED;
+  setCancelled(transaction: TransactionId): void {
+    this.#flags[transaction] |= CANCELLED;
   }
 
-  timer(server: TransactionId): ContextTimer {
-    return (this.#flags[server] & TIMER_BITS) as ContextTimer;
+  isForked(server: TransactionId): boolean {
+    return (this.#flags[server] & FORKED) !== 0;
   }
-  setTimer(server: TransactionId, timer: ContextTimer): void {
-    this.#flags[server] = this.#flags[server] & ~TIMER_BITS | timer;
+  setForked(server: TransactionId): void {
+    this.#flags[server] |= FORKED;
+  }
+
+  timer(transaction: TransactionId): ContextTimer {
+    return (this.#flags[transaction] & TIMER_BITS) as ContextTimer;
+  }
+  setTimer(transaction: TransactionId, timer: ContextTimer): void {
+    this.#flags[transaction] = this.#flags[transaction] & ~TIMER_BITS | timer;
   }
 
   /** Remembers the token that a request was accepted with, for the confirmation in the final response. */

@@ -70,6 +70,7 @@ export const HeaderId = Object.freeze(
     SIP_ETAG: 63,
     SIP_IF_MATCH: 64,
     JOIN: 65,
+    MAX_BREADTH: 66,
   } as const,
 );
 /** One of the numbers of {@link HeaderId}. */
@@ -148,6 +149,7 @@ const ROWS: readonly Row[] = [
   [HeaderId.SIP_ETAG, "SIP-ETag", "single"],
   [HeaderId.SIP_IF_MATCH, "SIP-If-Match", "single"],
   [HeaderId.JOIN, "Join", "single"],
+  [HeaderId.MAX_BREADTH, "Max-Breadth", "single"],
 ];
 
 /** One more than the largest {@link HeaderId}. */

@@ -1,31 +1,23 @@
 /** The registrar: RFC 3261 §10.3. It reads a REGISTER, has the location changed, and says how the request is answered. */
-import type { Address, SipMessage } from "../../mod.ts";
+import { type Address, formatUri, parseUri, type SipMessage } from "../../mod.ts";
 import type { LocalNames } from "../local_names.ts";
-import type { Binding, LocationOwner, RegistrationFault, RegistrationOutcome } from "../location.ts";
+import type {
+  Binding,
+  Location,
+  LocationOwner,
+  RegistrationFault,
+  RegistrationOutcome,
+} from "../location.ts";
+import type { AuthenticatedUser, LocationService, RelayTarget, ReplyParts } from "../route.ts";
 import { type Aor, aorAt } from "./aor.ts";
-import {
-  readRegistration,
-  type Refusal,
-  type RegistrarOptions,
-  supportsPath,
-  tooManyContacts,
-} from "./registration.ts";
+import { readRegistration, type RegistrarOptions, supportsPath, tooManyContacts } from "./registration.ts";
 
 export type { RegistrarOptions } from "./registration.ts";
-
-/** Who was authenticated. */
-export interface AuthenticatedUser {
-  readonly username: string;
-  readonly realm: string;
-}
-
-/** How a REGISTER is answered. */
-export type SaveAnswer = Refusal;
 
 /** Seconds that a phone is told to wait when there is no room for it. */
 const RETRY_AFTER_FULL = 300;
 
-const FAULTS: Readonly<Record<RegistrationFault, Refusal>> = {
+const FAULTS: Readonly<Record<RegistrationFault, ReplyParts>> = {
   old_cseq: { status: 400, reason: "Bad Request (CSeq is not higher than that of the contact)" },
   too_many_contacts: tooManyContacts(),
   full: {
@@ -41,32 +33,28 @@ export interface RegistrarCounters {
   registrationsRefused: number;
 }
 
-/** Answers REGISTER. */
-export class Registrar {
+/** Answers REGISTER, and knows where users are. */
+export class Registrar implements LocationService {
   readonly counters: RegistrarCounters = { registrations: 0, registrationsRefused: 0 };
 
   /** @param subscriberName the name under which the user of To answers challenges: see `from_alias` */
   constructor(
+    private readonly location: Location,
     private readonly owner: LocationOwner,
     private readonly names: LocalNames,
     private readonly options: RegistrarOptions,
     private readonly subscriberName: (user: string) => string,
   ) {}
 
-  /**
-   * Changes the contacts of To as a REGISTER asks, all or none.
-   *
-   * @param user who was authenticated; undefined when nobody was asked
-   * @param done is called once, at once or later, with the answer; the message is used before this returns only
-   */
+  /** Changes the contacts of To as a REGISTER asks, all or none. */
   save(
     message: SipMessage,
     source: Address,
     user: AuthenticatedUser | undefined,
     now: number,
-    done: (answer: SaveAnswer, now: number) => void,
+    done: (answer: ReplyParts, now: number) => void,
   ): void {
-    const refuse = (refusal: Refusal) => {
+    const refuse = (refusal: ReplyParts) => {
       this.counters.registrationsRefused++;
       done(refusal, now);
     };
@@ -88,6 +76,15 @@ export class Registrar {
     });
   }
 
+  /** The contacts of the Request-URI (RFC 3261 §16.5). */
+  lookup({ buffer, requestUriStart, requestUriEnd }: SipMessage, now: number): readonly RelayTarget[] {
+    const aor = aorAt(this.names, buffer, requestUriStart, requestUriEnd);
+    if (aor === undefined) return [];
+    const targets = this.location.lookup(aor.key, now).map(targetOf);
+    // A request to a sips URI goes on securely or not at all (RFC 3261 §26.2.2).
+    return aor.secure ? targets.filter(({ uri }) => /^sips:/i.test(uri)) : targets;
+  }
+
   #isOwn({ user, realm }: Aor, { username, realm: authenticated }: AuthenticatedUser): boolean {
     if (realm !== authenticated) return false;
     return !this.options.checkTo || user === username || this.subscriberName(user) === username;
@@ -95,7 +92,7 @@ export class Registrar {
 }
 
 /** RFC 3261 §10.3 step 8. */
-function answerTo(outcome: RegistrationOutcome, path: readonly string[], now: number): SaveAnswer {
+function answerTo(outcome: RegistrationOutcome, path: readonly string[], now: number): ReplyParts {
   if ("fault" in outcome) return FAULTS[outcome.fault];
   const contacts = outcome.bindings.map((binding) => `Contact: ${contactValue(binding, now)}`);
   return { status: 200, headers: [...contacts, ...path.map((value) => `Path: ${value}`)] };
@@ -104,4 +101,13 @@ function answerTo(outcome: RegistrationOutcome, path: readonly string[], now: nu
 function contactValue({ uri, q, params, expires }: Binding, now: number): string {
   const seconds = Math.max(1, Math.ceil((expires - now) / 1000));
   return `<${uri}>${q === 1 ? "" : `;q=${q}`};expires=${seconds}${params}`;
+}
+
+/** The branch to a contact. A Request-URI has no headers and no method (RFC 3261 §19.1.1, table 1; §16.6 step 2). */
+function targetOf({ uri: text, q, path, received }: Binding): RelayTarget {
+  const uri = parseUri(text);
+  const hasMethod = uri?.params.some(([name]) => name.toLowerCase() === "method");
+  if (uri === undefined || (uri.headers.length === 0 && !hasMethod)) return { uri: text, q, path, received };
+  const params = uri.params.filter(([name]) => name.toLowerCase() !== "method");
+  return { uri: formatUri({ ...uri, headers: [], params }), q, path, received };
 }

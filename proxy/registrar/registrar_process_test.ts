@@ -48,11 +48,14 @@ class RegisteringPhone {
   }
 }
 
+let calls = 0;
+
 /** Calls a user: sends MESSAGE from a port of its own, and gives back what the caller hears. */
 async function call(user: string, proxyPort: number, phone?: RegisteringPhone): Promise<number> {
   const caller = new TestSocket();
   try {
-    const branch = `z9hG4bKc${caller.port}`;
+    // A port may be one that was used before: the number makes it another transaction.
+    const branch = `z9hG4bKc${caller.port}x${++calls}`;
     const via = `SIP/2.0/UDP 127.0.0.1:${caller.port};rport;branch=${branch}`;
     await caller.send(request("MESSAGE", { uri: `sip:${user}@example.com`, via, callId: branch }), proxyPort);
     if (phone !== undefined) {

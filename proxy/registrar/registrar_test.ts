@@ -19,6 +19,7 @@ import {
   ProxyHarness,
   request,
   type RequestParts,
+  response,
   statusOf,
   STRANGER,
 } from "../testing.ts";
@@ -272,6 +273,27 @@ Deno.test("registrar: users without contacts go to the next hop, where there is 
   assertEquals(called(harness).to, PHONE);
 });
 
+Deno.test("registrar: contacts of equal q are called side by side, those of less after them (RFC 3261 §16.6)", () => {
+  const harness = registrar();
+  const contacts = [
+    "<sip:a@192.0.2.31>;q=0.5",
+    "<sip:a@192.0.2.32>",
+    "<sip:a@192.0.2.33>;q=0.5",
+    "<sip:a@192.0.2.34>;q=0.1",
+  ];
+  harness.ask(register(contacts));
+  harness.receive(request("INVITE", { uri: "sip:alice@example.com" }), STRANGER);
+  const next = () => {
+    const sent = harness.take().filter(({ text }) => text.startsWith("INVITE"));
+    for (const { to, text } of sent) harness.receive(response(text, 486), to);
+    return sent.map(({ text }) => text.split(" ")[1]);
+  };
+  assertEquals(next(), ["sip:a@192.0.2.32"]);
+  assertEquals(next(), ["sip:a@192.0.2.31", "sip:a@192.0.2.33"]);
+  assertEquals(next(), ["sip:a@192.0.2.34"]);
+  assertEquals(harness.takeLines().filter((line) => line.includes("SIP/2.0 486")).length, 1);
+});
+
 Deno.test("registrar: a REGISTER for another domain is relayed", () => {
   const harness = registrar();
   harness.receive(register([], { uri: "sip:192.0.2.99", to: "<sip:alice@192.0.2.99>" }));
@@ -379,7 +401,7 @@ Deno.test("registrar: when another thread owns the location, the answer comes wh
   // An answer that comes after the request was given up is nobody's.
   harness.receive(register(["<sip:alice@192.0.2.10:5070>"]));
   harness.runTo(70_000);
-  assertEquals(harness.take().map(({ text }) => statusOf(text)).filter((status) => status > 0), [500]);
+  assertEquals(harness.take().map(({ text }) => statusOf(text)).filter((status) => status > 100), [500]);
   waiting[1]();
   assertEquals(harness.take(), []);
 });
@@ -387,5 +409,5 @@ Deno.test("registrar: when another thread owns the location, the answer comes wh
 Deno.test("registrar: a route without --registrar that saves or looks up says so", () => {
   const harness = new ProxyHarness([], { route: (_request, proxy) => void proxy.lookup() });
   assertEquals(statusOf(harness.ask(request("MESSAGE"))), 500);
-  assertStringIncludes(harness.logs[0], "lookup() needs --registrar 1");
+  assertStringIncludes(harness.logs[0], "lookup: there is no registrar (--registrar)");
 });

@@ -9,6 +9,7 @@ import {
   type SipMessage,
 } from "../../mod.ts";
 import type { NewContact, Registration } from "../location.ts";
+import type { ReplyParts } from "../route.ts";
 
 /** What an operator sets; names of OpenSIPS's registrar. */
 export interface RegistrarOptions {
@@ -26,13 +27,6 @@ export interface RegistrarOptions {
   readonly checkTo: boolean;
   /** What happens to Path of an agent that does not say that it supports it: kept silently, kept and shown, or refused (420). */
   readonly pathMode: 0 | 1 | 2;
-}
-
-/** A refusal. */
-export interface Refusal {
-  readonly status: number;
-  readonly reason?: string;
-  readonly headers?: readonly string[];
 }
 
 /** What stands in a REGISTER, beside whose it is. */
@@ -54,7 +48,7 @@ const QVALUE = /^(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)$/;
 const CONTROLS = /[\x00-\x1f\x7f]+/g;
 const PARAM = /;\s*([^\s;="]+)(?:\s*=\s*("(?:[^"\\]|\\[\s\S])*"|[^\s;"]*))?\s*/g;
 
-function bad(reason: string): Refusal {
+function bad(reason: string): ReplyParts {
   return { status: 400, reason: `Bad Request (${reason})` };
 }
 
@@ -74,7 +68,7 @@ export function readRegistration(
   message: SipMessage,
   source: Address,
   options: RegistrarOptions,
-): RegistrationRequest | Refusal {
+): RegistrationRequest | ReplyParts {
   const unsupported = texts(message, HeaderId.REQUIRE).filter((tag) =>
     !SUPPORTED_OPTIONS.has(tag.toLowerCase())
   );
@@ -97,7 +91,7 @@ export function readRegistration(
 
 type Contacts = { readonly all: boolean; readonly contacts: readonly NewContact[] };
 
-function readContacts(message: SipMessage, options: RegistrarOptions): Contacts | Refusal {
+function readContacts(message: SipMessage, options: RegistrarOptions): Contacts | ReplyParts {
   const general = headerExpires(message, options);
   const view = new NameAddrView();
   const contacts: NewContact[] = [];
@@ -121,7 +115,7 @@ function readContacts(message: SipMessage, options: RegistrarOptions): Contacts 
 }
 
 /** Refused as more than the user may have. */
-export function tooManyContacts(): Refusal {
+export function tooManyContacts(): ReplyParts {
   return { status: 403, reason: "Forbidden (too many contacts)" };
 }
 
@@ -130,7 +124,7 @@ function readContact(
   view: NameAddrView,
   general: number,
   options: RegistrarOptions,
-): NewContact | Refusal {
+): NewContact | ReplyParts {
   const uri = view.uriText;
   const parsed = parseUri(uri);
   if (parsed === undefined) return bad("Contact has no readable URI");
@@ -173,7 +167,7 @@ function readSeconds(text: string): number | undefined {
   return /^[0-9]+$/.test(text) ? Math.min(Number(text), 2 ** 32 - 1) : undefined;
 }
 
-function readPath(message: SipMessage, options: RegistrarOptions): readonly string[] | Refusal {
+function readPath(message: SipMessage, options: RegistrarOptions): readonly string[] | ReplyParts {
   if (message.first(HeaderId.PATH) < 0) return [];
   const values = texts(message, HeaderId.PATH);
   if (options.pathMode === 2 && !supportsPath(message)) {
