@@ -185,6 +185,8 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#check(realm, table);
     if (this.#isBare) return "ok"; // docs/PROTOCOL.md §6
     const result = this.#result();
+    const { nameFault } = this.#claim;
+    if (nameFault !== undefined) return result.be("malformed", nameFault);
     const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
     if (verdict === "ok") this.#authenticatedRealm = realm;
@@ -198,6 +200,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const { answer, status } = VERDICTS[result.verdict];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
+    if (this.#claim.nameFault !== undefined) return this.#refuse(400, this.#claim.nameFault);
     if (this.#over()) return;
     if (this.#isBare) return this.drop(); // Never challenged (RFC 3261 §22.1).
     const { lines } = core;
@@ -275,6 +278,11 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#check(realm, table);
     if (this.#isBare) return Promise.resolve("ok"); // Never challenged (RFC 3261 §22.1).
     this.#keep();
+    const { nameFault } = this.#claim;
+    if (nameFault !== undefined) {
+      this.#digestResult = { verdict: "malformed", reason: nameFault };
+      return Promise.resolve("malformed");
+    }
     return new Promise((resolve) => {
       this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
         this.#now = now;
@@ -291,6 +299,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const { answer, status, stale } = DIGEST_VERDICTS[this.#digestResult?.verdict ?? "no_credentials"];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, this.#digestResult?.reason);
+    if (this.#claim.nameFault !== undefined) return this.#refuse(400, this.#claim.nameFault);
     this.core.counters.challenged++;
     this.reply(kind.status, kind.reason, this.#digestLines(kind, realm, stale ?? false));
   }

@@ -148,6 +148,7 @@ export interface Sent {
   readonly at: number;
   readonly to: Address;
   readonly text: string;
+  readonly bytes: Uint8Array;
 }
 
 /** What a harness is made with. */
@@ -195,7 +196,8 @@ export class ProxyHarness {
       now: 0,
       location: options.location,
       send: (buffer: Uint8Array, start: number, end: number, to: Address): boolean => {
-        this.sent.push({ at: this.now, to, text: decoder.decode(buffer.subarray(start, end)) });
+        const bytes = buffer.slice(start, end);
+        this.sent.push({ at: this.now, to, text: decoder.decode(bytes), bytes });
         return this.transportWorks;
       },
       resolve: (host: string, done: (address: string | undefined, now: number) => void) => {

@@ -43,7 +43,5 @@ export function aorAt(names: LocalNames, buffer: Uint8Array, start: number, end:
   if (realm === undefined) return undefined;
   const user = unescapeUser(decoder.decode(buffer.subarray(uri.userStart, uri.userEnd)));
   if (user === undefined || user.length > MAX_AOR_USER || user.trim() !== user) return undefined;
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(user)) return undefined;
   return { user, realm, key: aorKey(user, formatHost(realm)), secure: uri.scheme === "sips" };
 }

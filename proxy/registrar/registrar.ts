@@ -58,9 +58,12 @@ export class Registrar implements LocationService {
       this.counters.registrationsRefused++;
       done(refusal, now);
     };
+    const { to } = message;
+    if (!/^sips?:/i.test(to.uriText)) {
+      return refuse({ status: 400, reason: "Bad Request (To is no SIP URI)" });
+    }
     const request = readRegistration(message, source, this.options);
     if ("status" in request) return refuse(request);
-    const { to } = message;
     const aor = aorAt(this.names, to.buffer, to.uriStart, to.uriEnd);
     if (aor === undefined) return refuse({ status: 404, reason: "Not Found (To is no user of this domain)" });
     if (user !== undefined && !this.#isOwn(aor, user)) {

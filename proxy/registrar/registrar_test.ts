@@ -179,12 +179,15 @@ Deno.test("registrar: To of another domain or without a user is not found", () =
     const to of [
       "<sip:alice@example.org>",
       "<sip:example.com>",
-      "<tel:+123>",
       `<sip:${"a".repeat(65)}@example.com>`,
     ]
   ) {
     assertEquals(statusOf(harness.ask(register(["<sip:a@192.0.2.1>"], { to }))), 404, to);
   }
+});
+
+Deno.test("registrar: To of another scheme is malformed (RFC 3261 §10.3, RFC 4475 §3.3.4)", () => {
+  assertEquals(statusOf(registrar().ask(register(["<sip:a@192.0.2.1>"], { to: "<tel:+123>" }))), 400);
 });
 
 Deno.test("registrar: Require of what it does not know is refused", () => {

@@ -41,6 +41,7 @@ const CONTACTS_IN_REQUEST = 2;
 /** Most characters of a name that is kept; what the tables of OpenSIPS have room for. */
 const MAX_TEXT = 255;
 const STAR = 0x2a;
+const LESS = 0x3c;
 
 const SUPPORTED_OPTIONS: ReadonlySet<string> = new Set(["path"]);
 const QVALUE = /^(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)$/;
@@ -126,6 +127,9 @@ function readContact(
   options: RegistrarOptions,
 ): NewContact | ReplyParts {
   const uri = view.uriText;
+  // What follows a "?" could be headers of the URI or no part of it (RFC 3261 §20.10, RFC 4475 §3.1.2.13).
+  const bare = message.buffer[view.uriStart - 1] !== LESS;
+  if (bare && uri.includes("?")) return bad("Contact needs <> around its URI");
   const parsed = parseUri(uri);
   if (parsed === undefined) return bad("Contact has no readable URI");
   if (parsed.scheme !== "sip" && parsed.scheme !== "sips") return bad("Contact is no SIP URI");
