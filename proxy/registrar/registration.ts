@@ -200,9 +200,19 @@ export function supportsPath(message: SipMessage): boolean {
 function receivedOf(message: SipMessage, source: Address): Address | undefined {
   const via = message.topVia();
   if (via === undefined || message.secondVia() !== undefined) return undefined;
-  if (isReliable(source)) return { ...source };
+  if (isReliable(source)) return copyOf(source);
   const isThere = via.rportNameEnd >= 0
     ? sameAddress({ host: via.host, port: via.port }, source)
     : via.host.toLowerCase() === source.host.toLowerCase();
-  return isThere ? undefined : { ...source };
+  return isThere ? undefined : copyOf(source);
+}
+
+/** An address without what else its object has. */
+function copyOf({ host, port, transport, flow }: Address): Address {
+  return {
+    host,
+    port,
+    ...(transport === undefined ? {} : { transport }),
+    ...(flow === undefined || flow === 0 ? {} : { flow }),
+  };
 }

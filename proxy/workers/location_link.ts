@@ -34,7 +34,7 @@ export class LocationLink implements LocationOwner {
   register(registration: Registration, _now: number, done: Done): void {
     const id = ++this.#last;
     this.#waiting.set(id, done);
-    this.send({ kind: "register", id, registration });
+    this.send({ kind: "register", id, registration: withoutConnection(registration) });
   }
 
   /** Takes what the main thread says. */
@@ -44,4 +44,11 @@ export class LocationLink implements LocationOwner {
     this.#waiting.delete(message.id);
     done?.(message.outcome, now);
   }
+}
+
+/** The number of a connection says nothing to other threads: it would lead to somebody else there. */
+function withoutConnection(registration: Registration): Registration {
+  const { received } = registration;
+  if (received === undefined || (received.flow ?? 0) <= 0) return registration;
+  return { ...registration, received: { ...received, flow: 0 } };
 }
