@@ -30,7 +30,9 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
   return (request, proxy) => {
     proxy.loose_route();
     if (request.method === "ACK") return onward(request, proxy, options);
-    if (request.method === "OPTIONS" && request.isForUs && isForProxyItself(request)) return proxy.reply(200);
+    if (request.method === "OPTIONS" && request.isForUs && isForProxyItself(request)) {
+      return proxy.options_reply();
+    }
     if (!request.isInDialog && request.hasForeignRoute) {
       return proxy.reply(403, "Forbidden (Route leads elsewhere)");
     }

@@ -27,6 +27,8 @@ export interface Branch {
 export interface ForkOptions {
   /** Targets by q; a group is tried side by side, one group after the other. */
   readonly groups: (readonly (RelayTarget | undefined)[])[];
+  /** The URIs of the targets, and those that were tried before. */
+  readonly known: SipUri[];
   /** Where all targets are sent, one next hop after the other; empty: where their URIs lead. */
   readonly nextHops: readonly Destination[];
   /** Whether Contacts of 3xx responses are tried (§16.7 step 4). */
@@ -40,8 +42,8 @@ export class Fork {
   readonly branches: Branch[] = [];
   /** Final responses other than 2xx, in the order in which they came. */
   readonly responses: BranchResponse[] = [];
-  /** URIs that were tried. */
-  readonly known: SipUri[] = [];
+  /** URIs that were tried, or will be. */
+  readonly known: SipUri[];
   groups: (readonly (RelayTarget | undefined)[])[];
   nextHops: readonly Destination[];
   recurse: boolean;
@@ -64,8 +66,9 @@ export class Fork {
     readonly from: Address,
     public how: Forwarding,
     readonly breadth: number,
-    { groups, nextHops, recurse, onFailure, onReply }: ForkOptions,
+    { groups, known, nextHops, recurse, onFailure, onReply }: ForkOptions,
   ) {
+    this.known = known;
     this.groups = groups;
     this.nextHops = nextHops;
     this.recurse = recurse;

@@ -155,9 +155,9 @@ export class Forks {
       core.tellHook(fork, message, from);
       return this.#ended(fork, branch, { status, bytes: core.cleaned(message, from) }, now);
     }
-    branch.pending = false;
     if (!invite && core.contexts.isAnswered(server)) return;
-    core.tellHook(fork, message, from);
+    if (branch.pending) core.tellHook(fork, message, from);
+    branch.pending = false;
     fork.closed = true;
     core.forwardResponse(message, server, from, now);
     this.#cancelPending(fork, now);

@@ -4,13 +4,16 @@ import {
   formatHelp,
   loadHashBackend,
   mergeConfig,
+  mergeEntries,
   parseFlags,
   parseLinkKey,
   UsageError,
 } from "../mod.ts";
 import { Fatal } from "./fatal.ts";
+import { readModparams } from "./modparams.ts";
 import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
 import { type ProgramProxy, RunningProxy } from "./proxy_io.ts";
+import { needRestart, reloaded } from "./reload.ts";
 import { loadRoute, readText } from "./route_io.ts";
 import { readSettings } from "./settings.ts";
 import { readWarmup, type Warmup } from "./warmup_io.ts";
@@ -47,10 +50,16 @@ function readValues(): ProxyValues | undefined {
       `unexpected argument ${JSON.stringify(flags.positional[0])}; --help names every flag`,
     );
   }
-  const { config } = flags.values;
-  return config === undefined
-    ? flags.values
-    : mergeConfig(PROXY_FLAGS, flags, config, readText(config, "--config"));
+  let merged = flags;
+  const { config } = merged.values;
+  if (config !== undefined) merged = mergeConfig(PROXY_FLAGS, merged, config, readText(config, "--config"));
+  const { modparams } = merged.values;
+  if (modparams !== undefined) {
+    const { entries, database } = readModparams(modparams, readText(modparams, "--modparams"));
+    merged = mergeEntries(PROXY_FLAGS, merged, entries);
+    if (database.length > 0) say(`${database.join(", ")}: how the database is read is DBclient's part`);
+  }
+  return merged.values;
 }
 
 /** The key shared with DBclient; never part of an error text. */
@@ -73,6 +82,24 @@ async function loadWarmup(values: ProxyValues, keys: readonly Uint8Array[]): Pro
   return await readWarmup(values, keys).catch((error) => {
     throw Fatal.of(error);
   });
+}
+
+/** On SIGHUP: takes over what can change while the proxy serves. What is wrong is said, and nothing changes then. */
+async function reload(proxy: ProgramProxy, before: ProxyValues, version: number): Promise<ProxyValues> {
+  try {
+    const after = readValues() ?? before;
+    const values = reloaded(before, after);
+    const settings = readSettings(values);
+    // A module that does not load is found here, before any worker takes it.
+    if (values.route !== undefined) await loadRoute(values.route, version);
+    await proxy.reload(values, settings, version);
+    const later = needRestart(before, after);
+    say(`reloaded${later.length === 0 ? "" : `; a new start is needed for ${later.join(", ")}`}`);
+    return values;
+  } catch (error) {
+    say(`not reloaded, serving on as before: ${(error as Error).message.split("\n")[0]}`);
+    return before;
+  }
 }
 
 /** Starts the proxy, in this thread or in workers. */
@@ -127,8 +154,15 @@ async function run(values: ProxyValues): Promise<void> {
     Deno.exit(1);
   }
   const statsTimer = stats_file === undefined ? undefined : setInterval(writeStats, STATS_MS);
-  const end = new Promise<void>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());
+  const terminated = Promise.withResolvers<void>();
+  const interrupted = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGTERM", () => terminated.resolve());
+  Deno.addSignalListener("SIGINT", () => interrupted.resolve());
+  const end = Promise.race([terminated.promise, interrupted.promise]);
+  let current = Promise.resolve(values);
+  let version = 0;
+  Deno.addSignalListener("SIGHUP", () => {
+    current = current.then((values) => reload(proxy, values, ++version));
   });
   // So that the first call after the ready line finds DBclient, where there is one.
   if (settings.auth !== "none") await Promise.race([proxy.whenConnected(CONNECT_WAIT_MS), end]);
@@ -141,6 +175,9 @@ async function run(values: ProxyValues): Promise<void> {
       }`,
   );
   await end;
+  // SIGTERM lets what has begun come to its end; SIGINT, then or later, does not wait.
+  const { drain } = await current;
+  await Promise.race([proxy.drain(1000 * drain), interrupted.promise]);
   clearInterval(statsTimer);
   await proxy.close();
   writeStats();

@@ -8,6 +8,11 @@ export const PROXY_FLAGS = {
     value: "FILE",
     help: "TOML file with any of these flags as keys; the command line wins",
   },
+  modparams: {
+    type: "text",
+    value: "FILE",
+    help: 'opensips.cfg whose modparam("auth_db", …) lines set flags; --config and the command line win',
+  },
   listen: {
     type: "list",
     value: "udp:ADDRESS:PORT",
@@ -146,7 +151,11 @@ export const PROXY_FLAGS = {
     value: "FILE",
     help: "Password of --location_db; without it environment PROXYCHAIN_DB_PASSWORD",
   },
-  route: { type: "text", value: "FILE.ts", help: "Module whose default export is the routing function" },
+  route: {
+    type: "text",
+    value: "FILE.ts",
+    help: "Module whose default export is the routing function; read again on SIGHUP",
+  },
   pc_enable: {
     type: "boolean",
     default: true,
@@ -310,6 +319,14 @@ export const PROXY_FLAGS = {
     max: 3600,
     unit: "s",
     help: "How long a called side may ring (Timer C)",
+  },
+  drain: {
+    type: "integer",
+    default: 5,
+    min: 0,
+    max: 3600,
+    unit: "s",
+    help: "How long SIGTERM waits for requests to be answered; new ones get 503 meanwhile",
   },
   ...RUNTIME_FLAGS,
   stats_file: {

@@ -99,14 +99,7 @@ export class Proxy {
       environment,
       pc,
       this.digest,
-      route ?? defaultRoute({
-        auth: settings.auth,
-        methods: settings.methods,
-        recordRoute: values.record_route,
-        foreignFrom: values.foreign_from,
-        registrar: values.registrar,
-        hasNextHop: values.next_hop !== undefined,
-      }),
+      route ?? newDefaultRoute(values, settings),
       { location: this.#registrar },
     );
   }
@@ -120,6 +113,21 @@ export class Proxy {
   flush(now: number): void {
     this.source.flush(now);
     this.digest.flush();
+  }
+
+  /** Takes over what can change while it serves, for the requests that come after: see {@linkcode RELOADABLE}. */
+  reload(values: ProxyValues, settings: Settings, route: RouteFunction | undefined): void {
+    this.core.setRoute(route ?? newDefaultRoute(values, settings), values.next_hop);
+  }
+
+  /** From here on only what has begun is served. */
+  drain(): void {
+    this.core.draining = true;
+  }
+
+  /** Requests that have no final response yet. */
+  get open(): number {
+    return this.core.contexts.open;
   }
 
   /** Runs what is due. */
@@ -164,6 +172,17 @@ export class Proxy {
         : { aors: this.#location.size, contacts: this.#location.contacts }),
     };
   }
+}
+
+function newDefaultRoute(values: ProxyValues, settings: Settings): RouteFunction {
+  return defaultRoute({
+    auth: settings.auth,
+    methods: settings.methods,
+    recordRoute: values.record_route,
+    foreignFrom: values.foreign_from,
+    registrar: values.registrar,
+    hasNextHop: values.next_hop !== undefined,
+  });
 }
 
 /** The location of a proxy that has no other threads and keeps nothing. */

@@ -76,7 +76,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   readonly writer: RequestWriter;
   readonly forks: Forks;
   /** The routing function; another one takes over for the requests that come after. */
-  route: RouteFunction;
+  route!: RouteFunction;
   /** Requests that begin something are refused: the proxy is about to end. */
   draining = false;
   readonly branches: BranchIds;
@@ -106,10 +106,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
     readonly services: RouteServices = {},
   ) {
     const { random } = environment;
-    this.route = route;
+    this.setRoute(route, options.nextHop);
     this.realms = new Set(options.realms);
     this.#now = environment.now;
-    this.nextHop = options.nextHop === undefined ? undefined : textDestination(options.nextHop);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
@@ -141,6 +140,12 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const problem = message.parse(buffer, start, end);
     if (problem === undefined) this.layer.receive(message, from, now);
     else this.#refuseMalformed(message, problem, from);
+  }
+
+  /** Another route takes over, for the requests that come after. @param nextHop undefined: there is none */
+  setRoute(route: RouteFunction, nextHop: string | undefined): void {
+    this.route = route;
+    this.nextHop = nextHop === undefined ? undefined : textDestination(nextHop);
   }
 
   /** Whether a Request-URI names this proxy or a domain that it serves. */
@@ -203,7 +208,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (refusal !== undefined) return this.#refuse(message, server, refusal, now);
     let routed = message;
     // RFC 3261 §16.4.
-    if (this.#ownRoute.isRequestUri(message)) routed = withoutStrictRouter(message);
+    const strict = this.#ownRoute.isRequestUri(message);
+    if (strict) routed = withoutStrictRouter(message);
     else if (isSip && uri.param(MADDR)) routed = ownRequestUri(message, this.names);
     if (routed !== message) {
       claim.read(routed);
@@ -212,7 +218,18 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const isForUs = uri.scheme !== "" && this.names.isOwnOrServedAt(routed.buffer, uri);
     const kept = routed !== message;
     const routing = kept ? this.branches.routing(message) : undefined;
-    const request = new RequestContext(this, routed, kept, server, claim, from, isForUs, now, routing);
+    const request = new RequestContext(
+      this,
+      routed,
+      kept,
+      server,
+      claim,
+      from,
+      isForUs,
+      now,
+      routing,
+      strict,
+    );
     if (this.draining && server !== NO_TRANSACTION && !request.hasToTag && message.method !== "CANCEL") {
       this.counters.refused++;
       return this.reply(message, server, 503, undefined, RETRY_LATER, now);
@@ -491,8 +508,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
         return this.#send(kept, server, from, how, addresses[0], stateless, at);
       }
       // Several addresses are tried one after the other, which takes more than one branch.
-      const options = { groups: [[undefined]], nextHops: addresses, recurse: false };
-      this.fork(kept, true, server, from, how, { ...options, onFailure: undefined, onReply: undefined }, at);
+      const none = { recurse: false, onFailure: undefined, onReply: undefined };
+      const options = { groups: [[undefined]], known: [], nextHops: addresses, ...none };
+      this.fork(kept, true, server, from, how, options, at);
     }, now);
   }
 
@@ -579,6 +597,10 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (final) {
       const line = this.#confirmationLine(message, server, now, undefined);
       if (line !== undefined) patch.insert(message.headersEnd, line.buffer, 0, line.length);
+    }
+    if (message.contentLength < 0 && isReliable(this.layer.toOf(server))) {
+      // §16.7 step 9, §18.3: over a stream nothing else says where it ends.
+      patch.insert(message.headersEnd, `Content-Length: ${message.bodyEnd - message.bodyStart}\r\n`);
     }
     if (patch.length > MAX_MESSAGE) {
       // It cannot be sent on, and without a final response the caller would wait for ever.

@@ -22,7 +22,7 @@ import type { RouteActions, RouteRequest } from "./route.ts";
 const open = (flags: readonly string[] = [], options = {}) =>
   new ProxyHarness(["--auth", "none", ...flags], options);
 
-Deno.test("forward: 100 to the caller, Via pushed, Max-Forwards less one, Record-Route, the rest as it came", () => {
+Deno.test("RFC 3261 16.6: forward: 100 to the caller, Via pushed, Max-Forwards less one, Record-Route, the rest as it came", () => {
   const harness = open();
   const invite = request("INVITE", { body: "v=0\r\n", headers: ["X-Own: \t kept  as it is", "s: compact"] });
   harness.receive(invite);
@@ -48,7 +48,7 @@ Deno.test("forward: branches differ for each request, and for each run's traffic
   assertEquals(branches.size, 200);
 });
 
-Deno.test("forward: a response goes back by Via, without ours", () => {
+Deno.test("RFC 3261 16.7.3: forward: a response goes back by Via, without ours", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -62,14 +62,14 @@ Deno.test("forward: a response goes back by Via, without ours", () => {
   }
 });
 
-Deno.test("forward: a 100 of the called side stays here (RFC 3261 §16.7 step 5)", () => {
+Deno.test("RFC 3261 16.7.5: forward: a 100 of the called side stays here", () => {
   const harness = open();
   const forwarded = harness.ask(request("INVITE"));
   harness.receive(response(forwarded, 100), CALLED);
   assertEquals(harness.take(), []);
 });
 
-Deno.test("Max-Forwards: 0 is 483, without it 70 is put in, nonsense is 400", () => {
+Deno.test("RFC 3261 16.6.3: Max-Forwards: 0 is 483, without it 70 is put in, nonsense is 400", () => {
   const harness = open();
   assertEquals(firstLine(harness.ask(request("INVITE", { maxForwards: 0 }))), "SIP/2.0 483 Too Many Hops");
   assertEquals(statusOf(harness.ask(request("OPTIONS", { maxForwards: 0 }))), 483);
@@ -78,13 +78,13 @@ Deno.test("Max-Forwards: 0 is 483, without it 70 is put in, nonsense is 400", ()
   assertEquals(statusOf(harness.ask(request("INVITE", { maxForwards: 256 }))), 400);
 });
 
-Deno.test("Max-Forwards: an ACK with 0 goes no further", () => {
+Deno.test("RFC 3261 16.3.3: Max-Forwards: an ACK with 0 goes no further", () => {
   const harness = open();
   harness.receive(request("ACK", { toTag: "b1", maxForwards: 0, headers: ["Route: <sip:192.0.2.1;lr>"] }));
   assertEquals(harness.take(), []);
 });
 
-Deno.test("loose routing: our Route value goes, the next one leads on, the Request-URI stays", () => {
+Deno.test("RFC 3261 16.4: loose routing: our Route value goes, the next one leads on, the Request-URI stays", () => {
   const harness = open();
   const bye = request("BYE", {
     uri: "sip:bob@203.0.113.5:5099",
@@ -99,7 +99,7 @@ Deno.test("loose routing: our Route value goes, the next one leads on, the Reque
   assertEquals(headers(text, "Record-Route"), []);
 });
 
-Deno.test("loose routing: with our Route alone the Request-URI leads on", () => {
+Deno.test("RFC 3261 16.4: loose routing: with our Route alone the Request-URI leads on", () => {
   const harness = open();
   for (const method of ["BYE", "ACK", "INVITE", "INFO"]) {
     harness.receive(
@@ -114,14 +114,14 @@ Deno.test("loose routing: with our Route alone the Request-URI leads on", () => 
   }
 });
 
-Deno.test("loose routing: a Route value that is not ours stays and leads on, where a route lets it", () => {
+Deno.test("RFC 3261 16.6.7: loose routing: a Route value that is not ours stays and leads on, where a route lets it", () => {
   const harness = open([], { route: (_request: RouteRequest, proxy: RouteActions) => proxy.relay() });
   harness.receive(request("OPTIONS", { headers: ["Route: <sip:203.0.113.7;lr>"] }));
   const [{ text, to }] = harness.take();
   assertEquals([to.host, header(text, "Route")], ["203.0.113.7", "<sip:203.0.113.7;lr>"]);
 });
 
-Deno.test("a Route that cannot be followed: 416 for another scheme, 500 for another transport, 400 without a URI", () => {
+Deno.test("RFC 3261 16.6.7: a Route that cannot be followed: 416 for another scheme, 500 for another transport, 400 without a URI", () => {
   const harness = open();
   const ask = (route: string) => {
     const text = harness.ask(
@@ -135,14 +135,14 @@ Deno.test("a Route that cannot be followed: 416 for another scheme, 500 for anot
   assertEquals(ask("not a route"), 400);
 });
 
-Deno.test("Request-URI: sips and tel are 416 where they would have to be followed", () => {
+Deno.test("RFC 3261 16.6.7: Request-URI: sips and tel are 416 where they would have to be followed", () => {
   const harness = open();
   const ask = (uri: string) =>
     statusOf(harness.ask(request("BYE", { uri, toTag: "b", headers: ["Route: <sip:192.0.2.1;lr>"] })));
   assertEquals([ask("sips:bob@203.0.113.5"), ask("tel:+4930123")], [416, 416]);
 });
 
-Deno.test("received and rport: what the sender wrote is not believed (RFC 3261 §18.2.1, RFC 3581)", () => {
+Deno.test("RFC 3261 18.2.1: received and rport: what the sender wrote is not believed", () => {
   const harness = open();
   const via = (text: string) => headers(text, "Via")[1];
   const send = (params: string, sentBy = "192.0.2.10:5070", from = PHONE) => {
@@ -168,7 +168,7 @@ function hash(text: string): number {
   return value;
 }
 
-Deno.test("responses go where the request came from: its port with rport, that of sent-by without", () => {
+Deno.test("RFC 3581 4: responses go where the request came from: its port with rport, that of sent-by without", () => {
   const harness = open();
   const from = { host: "198.51.100.66", port: 40001 };
   const ask = (via: string) => {
@@ -183,7 +183,7 @@ Deno.test("responses go where the request came from: its port with rport, that o
   });
 });
 
-Deno.test("420 names every extension that Proxy-Require asks for; ACK and CANCEL are not asked", () => {
+Deno.test("RFC 3261 16.3.5: 420 names every extension that Proxy-Require asks for; ACK and CANCEL are not asked", () => {
   const harness = open();
   const answer = harness.ask(
     request("INVITE", { headers: ["Proxy-Require: foo, bar", "Proxy-Require: baz"] }),
@@ -212,7 +212,7 @@ Deno.test("420: control characters in Proxy-Require do not come back, and do no 
   }
 });
 
-Deno.test("a message that cannot be used is 400 with the field, 505 or 513; without an answer where there can be none", () => {
+Deno.test("RFC 3261 16.3.1: a message that cannot be used is 400 with the field, 505 or 513; without an answer where there can be none", () => {
   const harness = open();
   const ask = (text: string) => firstLine(harness.ask(text));
   assertMatch(ask(without(request("INVITE"), "Call-ID")), /^SIP\/2\.0 400 Bad Request \(Call-ID/);
@@ -270,7 +270,7 @@ Deno.test("From without a user part is nobody's", () => {
   assert([400, 403, 407].includes(statusOf(answer)), firstLine(answer));
 });
 
-Deno.test("a request that grows beyond a datagram is 513; a response that does is turned into a failure", () => {
+Deno.test("RFC 3261 18.1.1: a request that grows beyond a datagram is 513; a response that does is turned into a failure", () => {
   const harness = open();
   const filler = (size: number) => `X-Filler: ${"y".repeat(size)}`;
   const spare = 65_507 - request("INVITE", { headers: [filler(0)], branch: "z9hG4bKbig1" }).length;
@@ -331,7 +331,7 @@ Deno.test("host names of next hops are resolved; the caller hears 100 meanwhile;
   assertEquals(statusOf(unknown.ask(request("INVITE"))), 500);
 });
 
-Deno.test("a CANCEL while the name is looked up ends the INVITE; a late address sends nothing", () => {
+Deno.test("RFC 3261 16.10: a CANCEL while the name is looked up ends the INVITE; a late address sends nothing", () => {
   const harness = open(["--next_hop", "sip:sbc.example.net"]);
   harness.holdLookUps = true;
   const invite = request("INVITE");
@@ -343,7 +343,7 @@ Deno.test("a CANCEL while the name is looked up ends the INVITE; a late address 
   assertEquals(harness.take(), []);
 });
 
-Deno.test("an ACK for a 2xx is forwarded without a transaction, once for each that comes", () => {
+Deno.test("RFC 3261 16.10: an ACK for a 2xx is forwarded without a transaction, once for each that comes", () => {
   const harness = open();
   const ack = request("ACK", {
     uri: "sip:bob@203.0.113.5",
@@ -359,7 +359,7 @@ Deno.test("an ACK for a 2xx is forwarded without a transaction, once for each th
   assertEquals(harness.proxy.core.layer.size, 0);
 });
 
-Deno.test("a request that cannot be sent is 500, not silence", () => {
+Deno.test("RFC 3261 16.9: a request that cannot be sent is 500, not silence", () => {
   for (const method of ["INVITE", "OPTIONS"]) {
     const harness = open();
     harness.transportWorks = false;
@@ -371,7 +371,7 @@ Deno.test("a request that cannot be sent is 500, not silence", () => {
   }
 });
 
-Deno.test("a stranger's response, and one to nothing, is dropped (RFC 6026 §8.2)", () => {
+Deno.test("RFC 6026 7.3: a stranger's response, and one to nothing, is dropped", () => {
   const harness = open();
   const forwarded = harness.ask(request("INVITE"));
   harness.receive(response(forwarded.replace(/branch=z9hG4bK\S+/, "branch=z9hG4bKnone"), 200), STRANGER);

@@ -19,11 +19,14 @@ import { Proxy } from "./proxy.ts";
 import type { ProxyEnvironment } from "./proxy_environment.ts";
 import { LocationKeeper } from "./registrar/location_keeper_io.ts";
 import type { RouteFunction } from "./route.ts";
+import { loadRoute } from "./route_io.ts";
 import type { Settings } from "./settings.ts";
 import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
 const TICK_MS = 10;
+/** How often it is looked whether all requests are answered, before the end, ms. */
+const DRAIN_LOOK_MS = 20;
 /** How long a name's address is remembered, ms. */
 const RESOLVED_MS = 60_000;
 /** Names remembered at most. */
@@ -72,6 +75,15 @@ export interface ProgramProxy {
   statistics(): Record<string, number>;
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
+  /**
+   * Takes over another routing, for the requests that come after.
+   *
+   * @param version counts the times, so that the module of `--route` is read again
+   * @throws {Error} (rejects) with one line; the old routing stays then
+   */
+  reload(values: ProxyValues, settings: Settings, version: number): Promise<void>;
+  /** Refuses what begins something, and waits until all requests are answered, `ms` at most. */
+  drain(ms: number): Promise<void>;
   /** Stops serving and closes everything. */
   close(): Promise<void>;
 }
@@ -236,6 +248,19 @@ export class RunningProxy implements ProgramProxy {
       datagrams_dropped: sum("dropped"),
       datagrams_truncated: sum("truncated"),
     };
+  }
+
+  async reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    const route = values.route === undefined ? undefined : await loadRoute(values.route, version);
+    this.#proxy.reload(values, settings, route);
+  }
+
+  async drain(ms: number): Promise<void> {
+    this.#proxy.drain();
+    const end = now() + ms;
+    while (this.#proxy.open > 0 && now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    }
   }
 
   async close(): Promise<void> {

@@ -46,7 +46,7 @@ Deno.test("a whole call: INVITE, 180, 200, ACK, BYE, 200; nothing is left of it"
   assertEmpty(harness);
 });
 
-Deno.test("a repeated request is answered again with what was answered last, and not forwarded again", () => {
+Deno.test("RFC 3261 16.2: a repeated request is answered again with what was answered last, and not forwarded again", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -66,7 +66,7 @@ Deno.test("a repeated request is answered again with what was answered last, and
   assertEquals(harness.takeLines(), ["5070 SIP/2.0 200 Reason"]);
 });
 
-Deno.test("the forwarded request is sent again until something comes: Timers A and E", () => {
+Deno.test("RFC 3261 16.6.10: the forwarded request is sent again until something comes: Timers A and E", () => {
   const harness = open();
   harness.receive(request("INVITE"));
   harness.take();
@@ -78,7 +78,7 @@ Deno.test("the forwarded request is sent again until something comes: Timers A a
   ]);
 });
 
-Deno.test("a failure is acknowledged here (RFC 3261 §17.1.1.3), sent again until the caller's ACK, which stays here", () => {
+Deno.test("RFC 3261 17.1.1.3: a failure is acknowledged here (RFC 3261 §17.1.1.3), sent again until the caller's ACK, which stays here", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -99,7 +99,7 @@ Deno.test("a failure is acknowledged here (RFC 3261 §17.1.1.3), sent again unti
   assertEmpty(harness);
 });
 
-Deno.test("every 2xx is forwarded, with the same confirmation", () => {
+Deno.test("RFC 3261 16.7.5: every 2xx is forwarded, with the same confirmation", () => {
   const harness = new ProxyHarness();
   harness.dbclient.n = 2;
   const caller = new PcCaller();
@@ -117,7 +117,7 @@ Deno.test("every 2xx is forwarded, with the same confirmation", () => {
   assertMatch(header(harness.takeOne(), "To"), /another-fork/);
 });
 
-Deno.test("a 2xx after its transaction has ended is dropped", () => {
+Deno.test("RFC 6026 7.3: a 2xx after its transaction has ended is dropped", () => {
   const harness = open();
   const forwarded = harness.ask(request("INVITE"));
   harness.receive(response(forwarded, 200, contact), CALLED);
@@ -131,7 +131,7 @@ Deno.test("a 2xx after its transaction has ended is dropped", () => {
   assertEmpty(harness);
 });
 
-Deno.test("CANCEL after a provisional response: 200 here, CANCEL onwards on the same branch, 487 back", () => {
+Deno.test("RFC 3261 16.10: CANCEL after a provisional response: 200 here, CANCEL onwards on the same branch, 487 back", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -151,7 +151,7 @@ Deno.test("CANCEL after a provisional response: 200 here, CANCEL onwards on the 
   assertEquals(lines, ["5080 ACK sip:bob@example.com SIP/2.0", "5070 SIP/2.0 487 Reason"]);
 });
 
-Deno.test("CANCEL before any provisional response waits for one (RFC 3261 §9.1)", () => {
+Deno.test("RFC 3261 9.1: CANCEL before any provisional response waits for one", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -161,7 +161,7 @@ Deno.test("CANCEL before any provisional response waits for one (RFC 3261 §9.1)
   assertEquals(harness.takeLines(), ["5080 CANCEL sip:bob@example.com SIP/2.0"]);
 });
 
-Deno.test("CANCEL that comes too late changes nothing: the 200 of the INVITE stands", () => {
+Deno.test("RFC 3261 9.2: CANCEL that comes too late changes nothing: the 200 of the INVITE stands", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -173,7 +173,7 @@ Deno.test("CANCEL that comes too late changes nothing: the 200 of the INVITE sta
   assertEquals(harness.takeLines(), []);
 });
 
-Deno.test("CANCEL crossing a 200: the 200 is forwarded", () => {
+Deno.test("RFC 3261 16.10: CANCEL crossing a 200: the 200 is forwarded", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -209,7 +209,7 @@ Deno.test("CANCEL while a challenge waits for DBclient: 487, and the challenge i
   assertEquals(harness.take(), []);
 });
 
-Deno.test("CANCEL is never challenged, and goes on without our answers (docs/PROTOCOL.md §6)", () => {
+Deno.test("RFC 3261 22.1: CANCEL is never challenged, and goes on without our answers (docs/PROTOCOL.md §6)", () => {
   const harness = new ProxyHarness();
   const caller = new PcCaller();
   const { invite, forwarded } = forwardedCall(harness, caller);
@@ -221,7 +221,7 @@ Deno.test("CANCEL is never challenged, and goes on without our answers (docs/PRO
   assertEquals([statusOf(ok.text), headers(cancel.text, "Proxy-Authorization")], [200, []]);
 });
 
-Deno.test("a cancelled call that nobody ends is 487 after 64 T1 (RFC 3261 §9.1)", () => {
+Deno.test("RFC 3261 9.1: a cancelled call that nobody ends is 487 after 64 T1", () => {
   const harness = open();
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -236,7 +236,7 @@ Deno.test("a cancelled call that nobody ends is 487 after 64 T1 (RFC 3261 §9.1)
   assertEmpty(harness);
 });
 
-Deno.test("Timer C: a called side that rings for too long is cancelled; each 1xx but 100 starts it again", () => {
+Deno.test("RFC 3261 16.6.11: Timer C: a called side that rings for too long is cancelled; each 1xx but 100 starts it again", () => {
   const harness = open(["--fr_inv_timer", "200"]);
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -254,7 +254,7 @@ Deno.test("Timer C: a called side that rings for too long is cancelled; each 1xx
   assertEquals(harness.takeLines().at(-1), "5070 SIP/2.0 487 Reason");
 });
 
-Deno.test("Timer C: when the called side is gone the caller hears so all the same", () => {
+Deno.test("RFC 3261 16.8: Timer C: when the called side is gone the caller hears so all the same", () => {
   const harness = open(["--fr_inv_timer", "181"]);
   const invite = request("INVITE");
   const forwarded = harness.ask(invite);
@@ -268,7 +268,7 @@ Deno.test("Timer C: when the called side is gone the caller hears so all the sam
   assertEmpty(harness);
 });
 
-Deno.test("an INVITE that nobody answers is 408 after Timer B", () => {
+Deno.test("RFC 3261 16.8: an INVITE that nobody answers is 408 after Timer B", () => {
   const harness = open();
   const invite = request("INVITE");
   harness.receive(invite);
@@ -300,7 +300,7 @@ Deno.test("forks upstream are requests of their own", () => {
   assertNotEquals(headers(one, "Via")[0], headers(two, "Via")[0]);
 });
 
-Deno.test("the proxy's own responses to one request have one To tag (RFC 3261 §8.2.6.2)", () => {
+Deno.test("RFC 3261 8.2.6.2: the proxy's own responses to one request have one To tag", () => {
   const tags = new Set<string>();
   const harness = new ProxyHarness([], {
     route: (_request, proxy) => {

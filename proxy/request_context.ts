@@ -85,6 +85,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
    * @param claim of the message, as long as that is there
    * @param isForUs whether the Request-URI names this proxy or a domain that it serves
    * @param routing if the message is not as it came: what the proxy routes by, as it came
+   * @param byStrictRouter whether the Request-URI was this proxy's Record-Route value for the dialog
    */
   constructor(
     private readonly core: ProxyCore,
@@ -96,6 +97,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     isForUs: boolean,
     now: number,
     routing?: number,
+    private readonly byStrictRouter = false,
   ) {
     this.#message = message;
     this.#kept = kept;
@@ -130,7 +132,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   get isInDialog(): boolean {
-    return this.hasToTag && (this.#readRoute() & OwnRoute.TAGGED) !== 0;
+    return this.hasToTag && (this.byStrictRouter || (this.#readRoute() & OwnRoute.TAGGED) !== 0);
   }
 
   get hasForeignRoute(): boolean {
@@ -202,7 +204,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (answer === "refuse") return this.#refuse(status!, result.reason);
     if (this.#claim.nameFault !== undefined) return this.#refuse(400, this.#claim.nameFault);
     if (this.#over()) return;
-    if (this.#isBare) return this.drop(); // Never challenged (RFC 3261 §22.1).
+    if (this.#isBare) return this.#passOver();
     const { lines } = core;
     lines.clear();
     const state = core.pc.challenge(
@@ -296,6 +298,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   #challengeDigest(kind: AuthKind, realm: string): void {
     this.#check(realm, "subscriber");
+    if (this.#isBare) return this.#passOver();
     const { answer, status, stale } = DIGEST_VERDICTS[this.#digestResult?.verdict ?? "no_credentials"];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, this.#digestResult?.reason);
@@ -314,6 +317,12 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (digest.answer === "refuse") return this.#challengeDigest(kind, realm);
     this.#check(realm, "subscriber");
     this.#challengePc(kind, realm, this.#digestLines(kind, realm, digest.stale ?? false));
+  }
+
+  /** What is never challenged (RFC 3261 §22.1): an ACK has no answer, and the CANCEL of an INVITE that is not known has this. */
+  #passOver(): void {
+    if (this.method === "CANCEL") this.reply(481);
+    else this.drop();
   }
 
   #refuse(status: number, reason: string | undefined): void {
@@ -434,7 +443,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#progress = "done";
     const hops = destination === undefined ? this.#nextHops : undefined;
     const first = destination ?? hops?.[0];
-    const plain = this.#targets === undefined && (hops === undefined || hops.length === 1) &&
+    const plain = this.#targets === undefined && (hops === undefined || hops.length <= 1) &&
       this.#onFailure === undefined && this.#onReply === undefined && !recurse && this.#fork === undefined;
     if (plain || this.#isBare) {
       return this.core.forward(
@@ -453,14 +462,19 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   #relayOnBranches(nextHops: readonly Destination[], recurse: boolean): void {
     const { core } = this;
     const fork = this.#fork;
+    const known = fork?.known ?? [];
     const options: ForkOptions = {
-      groups: this.#targets === undefined ? [[undefined]] : groupTargets(this.#targets, fork?.known),
+      groups: this.#targets === undefined ? [[undefined]] : groupTargets(this.#targets, known),
+      known,
       nextHops,
       recurse,
       onFailure: this.#onFailure,
       onReply: this.#onReply ?? fork?.onReply,
     };
-    if (fork !== undefined) return core.forks.extend(fork, this, options, this.#now);
+    if (fork !== undefined) {
+      core.layer.stopTimer(this.server);
+      return core.forks.extend(fork, this, options, this.#now);
+    }
     core.fork(this.#message, this.#kept, this.server, this.source, this, options, this.#now);
   }
 

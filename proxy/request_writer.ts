@@ -102,7 +102,7 @@ export class RequestWriter {
     removeAnswers(patch, this.realms, how.consumeDigest);
     this.#route(patch, how.ownRoutes, next, hop);
     if (decrementMaxForwards(patch) < 0) return -483;
-    if (message.method !== "ACK") this.#breadth(patch, hop);
+    if (message.method !== "ACK" && message.method !== "CANCEL") this.#breadth(patch, hop);
     if (how.recordRoute) this.#recordRoute(patch, from, target);
     addReceivedRport(patch, from);
     this.#via(patch, target, how.routing, stateless);

@@ -22,13 +22,16 @@ export function readText(path: string, what: string): string {
 /**
  * Loads the module of `--route`.
  *
+ * @param version another one for each time that the file is read again; the modules that it imports are not
  * @throws {Fatal} (rejects) with one line
  */
-export async function loadRoute(path: string): Promise<RouteFunction> {
+export async function loadRoute(path: string, version = 0): Promise<RouteFunction> {
   readText(path, "--route");
+  const url = new URL(path, `file://${Deno.cwd()}/`);
+  if (version > 0) url.searchParams.set("version", String(version));
   let module: { default?: unknown };
   try {
-    module = await import(new URL(path, `file://${Deno.cwd()}/`).href);
+    module = await import(url.href);
   } catch (error) {
     throw new Fatal(`--route ${path}: ${(error as Error).message.split("\n")[0]}`);
   }

@@ -15,6 +15,47 @@ function position(text: string, key: string): string {
   return "1:1";
 }
 
+/** One value from a file. */
+export interface FileEntry {
+  readonly name: string;
+  /** The value as a command line would have it. */
+  readonly text: string;
+  /** Where it stands, for error texts: `file:line:column: name`. */
+  readonly where: string;
+}
+
+/**
+ * Puts values from a file under those that are given already.
+ *
+ * @param table the program's flags
+ * @param flags what {@linkcode parseFlags} found, or this function with a file that goes before
+ * @returns the same with the values of the file, which count as given then
+ * @throws {UsageError} for an unknown name, with the one that was meant, or a wrong value
+ */
+export function mergeEntries<T extends FlagTable>(
+  table: T,
+  flags: ParsedFlags<T>,
+  entries: readonly FileEntry[],
+): ParsedFlags<T> {
+  const names = new Map<string, string>();
+  for (const [name, flag] of Object.entries(table)) {
+    for (const spelling of [name, ...(flag.alias ?? [])]) names.set(spelling.replaceAll("-", "_"), name);
+  }
+  const values: Record<string, unknown> = { ...flags.values };
+  const given = new Set(flags.given);
+  for (const { name: key, text, where } of entries) {
+    const name = names.get(key.replaceAll("-", "_"));
+    if (name === undefined) {
+      const like = nearest(key, names.keys());
+      throw new UsageError(`${where} is unknown${like === undefined ? "" : `; did you mean ${like}?`}`);
+    }
+    const parsed = parseFlagValue(where, table[name], text);
+    if (!flags.given.has(name)) values[name] = parsed;
+    given.add(name);
+  }
+  return { ...flags, values: values as FlagValues<T>, given };
+}
+
 /**
  * Merges a TOML file under the flags of a command line: what stands on the command line wins.
  *
@@ -29,7 +70,7 @@ function position(text: string, key: string): string {
  * import { assertEquals } from "@std/assert";
  *
  * const table = { max_users: { type: "integer", default: 1000, help: "users in the cache" } } as const;
- * const values = mergeConfig(table, parseFlags(table, []), "proxy.toml", "max_users = 500\n");
+ * const { values } = mergeConfig(table, parseFlags(table, []), "proxy.toml", "max_users = 500\n");
  * assertEquals(values.max_users, 500);
  * ```
  */
@@ -38,7 +79,7 @@ export function mergeConfig<T extends FlagTable>(
   flags: ParsedFlags<T>,
   path: string,
   text: string,
-): FlagValues<T> {
+): ParsedFlags<T> {
   let document: Record<string, unknown>;
   try {
     document = parse(text);
@@ -47,22 +88,14 @@ export function mergeConfig<T extends FlagTable>(
     const reason = error.message.split("\n")[0].replace("Invalid TOML document: ", "");
     throw new UsageError(`${path}:${error.line}:${error.column}: ${reason}`);
   }
-  const names = new Map<string, string>();
-  for (const [name, flag] of Object.entries(table)) {
-    for (const spelling of [name, ...(flag.alias ?? [])]) names.set(spelling.replaceAll("-", "_"), name);
-  }
-  const values: Record<string, unknown> = { ...flags.values };
-  for (const [key, value] of Object.entries(document)) {
-    const where = `${path}:${position(text, key)}: ${key}`;
-    const name = names.get(key.replaceAll("-", "_"));
-    if (name === undefined) {
-      const like = nearest(key, names.keys());
-      throw new UsageError(`${where} is unknown${like === undefined ? "" : `; did you mean ${like}?`}`);
-    }
-    const scalar = Array.isArray(value) ? value.map(String).join(",") : value;
-    if (typeof scalar === "object") throw new UsageError(`${where}: a single value or a list is needed`);
-    const parsed = parseFlagValue(where, table[name], String(scalar));
-    if (!flags.given.has(name)) values[name] = parsed;
-  }
-  return values as FlagValues<T>;
+  return mergeEntries(
+    table,
+    flags,
+    Object.entries(document).map(([key, value]) => {
+      const where = `${path}:${position(text, key)}: ${key}`;
+      const scalar = Array.isArray(value) ? value.map(String).join(",") : value;
+      if (typeof scalar === "object") throw new UsageError(`${where}: a single value or a list is needed`);
+      return { name: key, text: String(scalar), where };
+    }),
+  );
 }

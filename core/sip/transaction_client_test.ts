@@ -7,7 +7,7 @@ const INVITE = requestText("INVITE", {
 const OPTIONS = requestText("OPTIONS");
 const reliable = () => true;
 
-Deno.test("INVITE client: Timer A doubles without limit, Timer B ends it after 64 T1", () => {
+Deno.test("RFC 3261 17.1.1.2: INVITE client: Timer A doubles without limit, Timer B ends it after 64 T1", () => {
   const h = new Harness();
   h.request(INVITE);
   h.runTo(60_000);
@@ -17,7 +17,7 @@ Deno.test("INVITE client: Timer A doubles without limit, Timer B ends it after 6
   h.assertEmpty();
 });
 
-Deno.test("INVITE client: over a reliable transport nothing is repeated, Timer B runs", () => {
+Deno.test("RFC 3261 17.1.1.2: INVITE client: over a reliable transport nothing is repeated, Timer B runs", () => {
   const h = new Harness({ reliable });
   h.request(INVITE);
   h.runTo(60_000);
@@ -26,7 +26,7 @@ Deno.test("INVITE client: over a reliable transport nothing is repeated, Timer B
   h.assertEmpty();
 });
 
-Deno.test("INVITE client: a provisional response stops Timers A and B; nothing else ends it but a final one", () => {
+Deno.test("RFC 3261 17.1.1.2: INVITE client: a provisional response stops Timers A and B; nothing else ends it but a final one", () => {
   const h = new Harness();
   const tx = h.request(INVITE);
   h.runTo(600);
@@ -42,7 +42,7 @@ Deno.test("INVITE client: a provisional response stops Timers A and B; nothing e
   h.assertEmpty();
 });
 
-Deno.test("INVITE client: each final 300-699 is acknowledged, the first is told, Timer D ends it", () => {
+Deno.test("RFC 3261 17.1.1.2: INVITE client: each final 300-699 is acknowledged, the first is told, Timer D ends it", () => {
   const h = new Harness();
   h.request(INVITE);
   h.takeSent();
@@ -81,7 +81,7 @@ Deno.test("INVITE client: each final 300-699 is acknowledged, the first is told,
   h.assertEmpty();
 });
 
-Deno.test("INVITE client: Timer D is 0 over a reliable transport", () => {
+Deno.test("RFC 3261 17.1.1.2: INVITE client: Timer D is 0 over a reliable transport", () => {
   const h = new Harness({ reliable });
   h.request(INVITE);
   h.receive(responseText(INVITE, 404));
@@ -90,7 +90,7 @@ Deno.test("INVITE client: Timer D is 0 over a reliable transport", () => {
   h.assertEmpty();
 });
 
-Deno.test("INVITE client: in Accepted every 2xx is told until Timer M, then it is a stray (RFC 6026)", () => {
+Deno.test("RFC 6026 7.2: INVITE client: in Accepted every 2xx is told until Timer M, then it is a stray", () => {
   for (const options of [{}, { reliable }]) {
     const h = new Harness(options);
     const tx = h.request(INVITE);
@@ -118,7 +118,7 @@ Deno.test("INVITE client: in Accepted every 2xx is told until Timer M, then it i
   }
 });
 
-Deno.test("non-INVITE client: Timer E doubles up to T2, Timer F ends it; nobody is sent a 408 (RFC 4320)", () => {
+Deno.test("RFC 3261 17.1.2.2: non-INVITE client: Timer E doubles up to T2, Timer F ends it; nobody is sent a 408", () => {
   const h = new Harness();
   h.request(OPTIONS);
   h.runTo(60_000);
@@ -131,7 +131,7 @@ Deno.test("non-INVITE client: Timer E doubles up to T2, Timer F ends it; nobody 
   h.assertEmpty();
 });
 
-Deno.test("non-INVITE client: in Proceeding it repeats every T2, and Timer F goes on", () => {
+Deno.test("RFC 3261 17.1.2.2: non-INVITE client: in Proceeding it repeats every T2, and Timer F goes on", () => {
   const h = new Harness();
   h.request(OPTIONS);
   h.runTo(600);
@@ -146,7 +146,7 @@ Deno.test("non-INVITE client: in Proceeding it repeats every T2, and Timer F goe
   h.assertEmpty();
 });
 
-Deno.test("non-INVITE client: the final response is told once, repeats are absorbed until Timer K", () => {
+Deno.test("RFC 3261 17.1.2.2: non-INVITE client: the final response is told once, repeats are absorbed until Timer K", () => {
   for (const [options, end] of [[{}, 5000], [{ reliable }, 10]] as const) {
     const h = new Harness(options);
     h.request(OPTIONS);
@@ -161,7 +161,7 @@ Deno.test("non-INVITE client: the final response is told once, repeats are absor
   }
 });
 
-Deno.test("client: a response is matched by branch and CSeq method", () => {
+Deno.test("RFC 3261 17.1.3: client: a response is matched by branch and CSeq method", () => {
   const h = new Harness();
   h.request(INVITE);
   h.receive(responseText(requestText("INVITE", { branch: "z9hG4bK-2" }), 200));
@@ -171,7 +171,7 @@ Deno.test("client: a response is matched by branch and CSeq method", () => {
   assertEquals(h.layer.statistics.strays, 3);
 });
 
-Deno.test("client: CANCEL has the branch of the INVITE, is a transaction of its own and goes out once", () => {
+Deno.test("RFC 3261 9.1: client: CANCEL has the branch of the INVITE, is a transaction of its own and goes out once", () => {
   const h = new Harness();
   const invite = h.request(INVITE);
   h.receive(responseText(INVITE, 180));
@@ -199,7 +199,7 @@ Deno.test("client: CANCEL has the branch of the INVITE, is a transaction of its 
   h.assertEmpty();
 });
 
-Deno.test("client: CANCEL waits for a provisional response, and a final one overtakes it", () => {
+Deno.test("RFC 3261 9.1: client: CANCEL waits for a provisional response, and a final one overtakes it", () => {
   for (const [status, sent] of [[100, "CANCEL"], [200, undefined], [486, "ACK"]] as const) {
     const h = new Harness();
     const invite = h.request(INVITE);
@@ -212,7 +212,7 @@ Deno.test("client: CANCEL waits for a provisional response, and a final one over
   }
 });
 
-Deno.test("client: a transport error is told at the next advance and ends it", () => {
+Deno.test("RFC 3261 17.1.4: client: a transport error is told at the next advance and ends it", () => {
   const h = new Harness();
   h.transportWorks = false;
   h.request(INVITE);

@@ -8,7 +8,7 @@ const ACK = requestText("ACK", { toTag: "b1" });
 const BYE = requestText("BYE");
 const reliable = () => true;
 
-Deno.test("INVITE server: Timer G doubles up to T2, Timer H ends it when no ACK comes", () => {
+Deno.test("RFC 3261 17.2.1: INVITE server: Timer G doubles up to T2, Timer H ends it when no ACK comes", () => {
   const h = new Harness();
   h.receive(INVITE);
   const busy = responseText(INVITE, 486);
@@ -25,7 +25,7 @@ Deno.test("INVITE server: Timer G doubles up to T2, Timer H ends it when no ACK 
   h.assertEmpty();
 });
 
-Deno.test("INVITE server: the ACK stops Timer G, repeated ACKs are absorbed until Timer I", () => {
+Deno.test("RFC 3261 17.2.1: INVITE server: the ACK stops Timer G, repeated ACKs are absorbed until Timer I", () => {
   for (const [options, end] of [[{}, 5600], [{ reliable }, 610]] as const) {
     const h = new Harness(options);
     h.receive(INVITE);
@@ -45,7 +45,7 @@ Deno.test("INVITE server: the ACK stops Timer G, repeated ACKs are absorbed unti
   }
 });
 
-Deno.test("INVITE server: a repeated INVITE gets the last response again", () => {
+Deno.test("RFC 3261 17.2.1: INVITE server: a repeated INVITE gets the last response again", () => {
   const h = new Harness();
   h.receive(INVITE);
   h.receive(INVITE);
@@ -61,7 +61,7 @@ Deno.test("INVITE server: a repeated INVITE gets the last response again", () =>
   assertEquals(h.takeTold(), ["0 request INVITE"]);
 });
 
-Deno.test("INVITE server: in Accepted each 2xx goes out, INVITEs are absorbed, ACKs are told (RFC 6026)", () => {
+Deno.test("RFC 6026 7.1: INVITE server: in Accepted each 2xx goes out, INVITEs are absorbed, ACKs are told", () => {
   for (const options of [{}, { reliable }]) {
     const h = new Harness(options);
     h.receive(INVITE);
@@ -89,7 +89,7 @@ Deno.test("INVITE server: in Accepted each 2xx goes out, INVITEs are absorbed, A
   }
 });
 
-Deno.test("INVITE server: 100 Trying after 200 ms unless the user answers", () => {
+Deno.test("RFC 3261 17.2.1: INVITE server: 100 Trying after 200 ms unless the user answers", () => {
   const h = new Harness({ trying: "after 200 ms" });
   h.receive(requestText("INVITE", { viaParams: ";rport", sentBy: "phone.invalid" }));
   h.runTo(1000);
@@ -142,7 +142,7 @@ Deno.test("INVITE server: 100 Trying at once, never, or when the user says", () 
   assertEquals(never.takeSent(), ["1000 SIP/2.0 100 Trying"]);
 });
 
-Deno.test("non-INVITE server: repeats are absorbed in Trying, answered again later, until Timer J", () => {
+Deno.test("RFC 3261 17.2.2: non-INVITE server: repeats are absorbed in Trying, answered again later, until Timer J", () => {
   for (const [options, end] of [[{}, 32_100], [{ reliable }, 110]] as const) {
     const h = new Harness(options);
     h.receive(BYE);
@@ -161,7 +161,7 @@ Deno.test("non-INVITE server: repeats are absorbed in Trying, answered again lat
   }
 });
 
-Deno.test("non-INVITE server: without an answer it lives until its user gives it up, silently (RFC 4320)", () => {
+Deno.test("RFC 4320 4.2: non-INVITE server: without an answer it lives until its user gives it up, silently", () => {
   const h = new Harness();
   h.receive(BYE);
   h.runTo(100_000);
@@ -171,7 +171,7 @@ Deno.test("non-INVITE server: without an answer it lives until its user gives it
   h.assertEmpty();
 });
 
-Deno.test("server: matching is by branch, sent-by and method", () => {
+Deno.test("RFC 3261 17.2.3: server: matching is by branch, sent-by and method", () => {
   const h = new Harness();
   h.receive(INVITE);
   h.receive(requestText("INVITE", { sentBy: "192.0.2.7" })); // 5060 is the default
@@ -190,7 +190,7 @@ Deno.test("server: matching is by branch, sent-by and method", () => {
   assertEquals(h.layer.size, 7, "host names are equal in any case");
 });
 
-Deno.test("server: CANCEL finds its INVITE in any state, and is answered by itself", () => {
+Deno.test("RFC 3261 9.2: server: CANCEL finds its INVITE in any state, and is answered by itself", () => {
   const h = new Harness();
   h.receive(requestText("CANCEL"));
   assertEquals([h.lastInvite, h.takeTold()[0]], [NO_TRANSACTION, "0 cancel of nothing"]);
@@ -219,7 +219,7 @@ Deno.test("server: CANCEL finds its INVITE in any state, and is answered by itse
   assertEquals(h.state(h.lastInvite), "Accepted", "the 2xx has won the race");
 });
 
-Deno.test("server: requests of RFC 2543 are matched by their fields", () => {
+Deno.test("RFC 3261 17.2.3: server: requests of RFC 2543 are matched by their fields", () => {
   const h = new Harness();
   const old = (method: string, parts = {}) => requestText(method, { branch: "1", ...parts });
   h.receive(old("INVITE"));
@@ -244,7 +244,7 @@ Deno.test("server: requests of RFC 2543 are matched by their fields", () => {
   assertEquals(h.state(invite), "Confirmed");
 });
 
-Deno.test("server: responses go to the source, its port by rport or sent-by (RFC 3261 §18.2.2, RFC 3581)", () => {
+Deno.test("RFC 3261 18.2.2: server: responses go to the source, its port by rport or sent-by", () => {
   const source = { host: "198.51.100.1", port: 40_000 };
   for (
     const [sentBy, viaParams, options, port] of [
@@ -262,7 +262,7 @@ Deno.test("server: responses go to the source, its port by rport or sent-by (RFC
   }
 });
 
-Deno.test("server: a transport error is told; INVITE transactions stay (RFC 6026), others end", () => {
+Deno.test("RFC 6026 7.1: server: a transport error is told; INVITE transactions stay (RFC 6026), others end", () => {
   const h = new Harness();
   h.receive(INVITE);
   h.transportWorks = false;

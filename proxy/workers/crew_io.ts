@@ -60,7 +60,10 @@ export class Crew {
   readonly #counts: CountsOfWorkers;
   readonly #served = Promise.withResolvers<void>();
   readonly #connected = Promise.withResolvers<void>();
+  readonly #drained = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
+  /** Places that still have requests to answer, before the end. */
+  readonly #draining = new Set<Place>();
   #watch: ReturnType<typeof setInterval> | undefined;
   /** Whether all have served: from then on a failure ends nothing but the worker. */
   #begun = false;
@@ -115,6 +118,21 @@ export class Crew {
   /** Counters of all workers, up to a second old; after {@linkcode close} those of the end. */
   counts(own: Counts): Record<string, number> {
     return this.#counts.sum(own);
+  }
+
+  /** Has all workers take over another routing; those that replace a crashed one begin with it (`startOf`). */
+  reload(message: Extract<ToWorker, { kind: "reload" }>): void {
+    this.#send(message);
+  }
+
+  /** Has all workers refuse what begins something, and waits until they have answered the rest, `ms` at most. */
+  async drain(ms: number): Promise<void> {
+    for (const place of this.#places) if (place.thread !== undefined) this.#draining.add(place);
+    if (this.#draining.size === 0) return;
+    this.#send({ kind: "drain", ms });
+    const timer = setTimeout(this.#drained.resolve, ms + END_MS);
+    await this.#drained.promise;
+    clearTimeout(timer);
   }
 
   /** Ends all workers. */
@@ -181,6 +199,9 @@ export class Crew {
       case "crashed":
         this.#lost(place, message.reason);
         break;
+      case "drained":
+        this.#leaveDraining(place);
+        break;
       case "ended":
         this.#counts.report(place.number, message.counts);
         this.#dismiss(place);
@@ -213,8 +234,13 @@ export class Crew {
     place.restart = setTimeout(() => this.#start(place), pause);
   }
 
+  #leaveDraining(place: Place): void {
+    if (this.#draining.delete(place) && this.#draining.size === 0) this.#drained.resolve();
+  }
+
   /** Ends a worker's thread, unless there is none. */
   #dismiss(place: Place): void {
+    this.#leaveDraining(place);
     place.thread?.terminate();
     place.thread = undefined;
     const { descriptors } = place;

@@ -47,14 +47,14 @@ function crash(event: Uncaught): void {
 }
 
 async function start(
-  { values, settings, keys, shared, location: known, clockOrigin }: WorkerStart,
+  { values, settings, keys, shared, location: known, clockOrigin, routeVersion }: WorkerStart,
 ): Promise<void> {
   joinClock(clockOrigin);
   if (values.registrar) {
     link = new LocationLink(now(), locationLimits(values), known, (message) => scope.postMessage(message));
   }
   const { backend: hashes } = await loadHashBackend(values.hash);
-  const route = values.route === undefined ? undefined : await loadRoute(values.route);
+  const route = values.route === undefined ? undefined : await loadRoute(values.route, routeVersion);
   const log = (event: string, fields: Readonly<Record<string, string | number>>) =>
     scope.postMessage({ kind: "log", event, fields });
   const location = link && { location: link.location, owner: link };
@@ -78,10 +78,26 @@ async function end(): Promise<void> {
   scope.close();
 }
 
+async function reload({ values, settings, version }: Extract<ToWorker, { kind: "reload" }>): Promise<void> {
+  try {
+    await proxy?.reload(values, settings, version);
+  } catch (error) {
+    const reason = (error as Error).message.split("\n")[0];
+    scope.postMessage({ kind: "log", event: "not_reloaded", fields: { reason } });
+  }
+}
+
+async function drain(ms: number): Promise<void> {
+  await proxy?.drain(ms);
+  scope.postMessage({ kind: "drained" });
+}
+
 scope.addEventListener("error", crash);
 scope.addEventListener("unhandledrejection", crash);
 scope.onmessage = ({ data }) => {
   if (data.kind === "end") return void end();
+  if (data.kind === "reload") return void reload(data);
+  if (data.kind === "drain") return void drain(data.ms);
   if (data.kind !== "start") return link?.told(data, now());
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });

@@ -16,6 +16,8 @@ export interface WorkerStart {
   readonly location: readonly LocationChange[];
   /** For `joinClock`. */
   readonly clockOrigin: number;
+  /** Which reading of the module of `--route`: 0 is that of the start. */
+  readonly routeVersion: number;
 }
 
 /** To a worker. */
@@ -25,6 +27,15 @@ export type ToWorker =
   | { readonly kind: "location"; readonly change: LocationChange }
   /** What came of a registration; the change was told before. */
   | { readonly kind: "registered"; readonly id: number; readonly outcome: RegistrationOutcome }
+  /** Take over another routing. */
+  | {
+    readonly kind: "reload";
+    readonly values: ProxyValues;
+    readonly settings: Settings;
+    readonly version: number;
+  }
+  /** Refuse what begins something, and say "drained" when all requests are answered, or after this time. */
+  | { readonly kind: "drain"; readonly ms: number }
   /** Stop serving, say "ended", and end. */
   | { readonly kind: "end" };
 
@@ -62,5 +73,7 @@ export type FromWorker =
   }
   /** Nobody has caught an error: it serves no more. */
   | { readonly kind: "crashed"; readonly reason: string }
+  /** Its requests are answered, or the time is over. */
+  | { readonly kind: "drained" }
   /** It has ended as it was told. */
   | { readonly kind: "ended"; readonly counts: Counts };

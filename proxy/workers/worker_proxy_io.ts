@@ -10,11 +10,13 @@ import {
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { Location } from "../location.ts";
+import type { ProxyValues } from "../options.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
 import { LocationKeeper } from "../registrar/location_keeper_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
 import { Crew, type Thread } from "./crew_io.ts";
+import type { Settings } from "../settings.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** The main thread asks for no credentials. */
@@ -32,6 +34,13 @@ interface Bound {
   readonly reply: readonly BoundSocket[];
 }
 
+/** The routing at present. */
+interface Routing {
+  values: ProxyValues;
+  settings: Settings;
+  version: number;
+}
+
 /** A running proxy with several workers. */
 export class WorkerProxy implements ProgramProxy {
   readonly io = "batched";
@@ -40,15 +49,18 @@ export class WorkerProxy implements ProgramProxy {
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
   readonly #keeper: LocationKeeper | undefined;
+  readonly #routing: Routing;
 
   private constructor(
     crew: Crew,
     bound: readonly Bound[],
     cache: CredentialCache,
     preloaded: number,
+    routing: Routing,
     keeper: LocationKeeper | undefined,
   ) {
     this.#crew = crew;
+    this.#routing = routing;
     this.#keeper = keeper;
     this.#bound = bound;
     this.#cache = cache;
@@ -74,6 +86,8 @@ export class WorkerProxy implements ProgramProxy {
         const source = newSource(values, cache, NOBODY);
         preloaded = preload(source, warmup.records, warmup.issuedAt, warmup.serial, now());
       }
+      const { settings } = options;
+      const routing: Routing = { values, settings, version: 0 };
       if (values.registrar) {
         keeper = await LocationKeeper.open({ values, log });
       }
@@ -86,11 +100,11 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, bound, cache.buffer, known),
+        startOf: startOf(options, routing, bound, cache.buffer, known),
         register: (registration) => known!.apply(registration, now()),
         log,
       });
-      return new WorkerProxy(crew, bound, cache, preloaded, keeper);
+      return new WorkerProxy(crew, bound, cache, preloaded, routing, keeper);
     } catch (error) {
       await keeper?.close();
       close(bound);
@@ -115,6 +129,17 @@ export class WorkerProxy implements ProgramProxy {
 
   whenConnected(ms: number): Promise<void> {
     return this.#crew.whenConnected(ms);
+  }
+
+  reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    Object.assign(this.#routing, { values, settings, version });
+    const routing = { values: workerValues(values), settings, version };
+    this.#crew.reload({ kind: "reload", ...routing });
+    return Promise.resolve();
+  }
+
+  drain(ms: number): Promise<void> {
+    return this.#crew.drain(ms);
   }
 
   async close(): Promise<void> {
@@ -143,31 +168,36 @@ function close(bound: readonly Bound[]): void {
   for (const { listen, reply } of bound) for (const socket of [...listen, ...reply]) socket.close();
 }
 
-/** What each worker is told. */
+/** The values with each worker's share of what they share. */
+function workerValues(values: ProxyValues): ProxyValues {
+  const share = (limit: number) => Math.ceil(limit / values.workers);
+  return {
+    ...values,
+    max_transactions: share(values.max_transactions),
+    miss_limit: share(values.miss_limit),
+  };
+}
+
+/** What each worker is told; one that begins later hears of the routing as it is then. */
 function startOf(
   options: WorkerOptions,
+  routing: Routing,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
   location: Location | undefined,
 ): (place: number, serial: number | undefined) => WorkerStart {
-  const { values, settings, keys, warmup } = options;
-  const share = (limit: number) => Math.ceil(limit / values.workers);
+  const { keys, warmup } = options;
   const common = {
-    values: {
-      ...values,
-      max_transactions: share(values.max_transactions),
-      miss_limit: share(values.miss_limit),
-    },
-    dialogKey: settings.dialogKey ?? newDialogKey(options),
+    dialogKey: options.settings.dialogKey ?? newDialogKey(options),
     opaque: newOpaque(systemRandom),
     all: bound.flatMap(({ reply }) => reply.map(({ local }) => local)),
     origin: clockOrigin(),
   };
   return (place, serial) => ({
     kind: "start",
-    values: common.values,
+    values: workerValues(routing.values),
     settings: {
-      ...settings,
+      ...routing.settings,
       listen: bound.map(({ listen }) => listen[place].local),
       dialogKey: common.dialogKey,
       opaque: common.opaque,
@@ -184,5 +214,6 @@ function startOf(
     },
     location: location === undefined ? [] : [...location.entries(now())],
     clockOrigin: common.origin,
+    routeVersion: routing.version,
   });
 }
