@@ -63,14 +63,14 @@ export function parseLocationUrl(text: string): LocationUrl {
   }
   return {
     kind: "mysql",
-    user: decodeURIComponentOr(match[1]),
+    user: unescaped(match[1]),
     host: match[2].replace(/^\[|\]$/g, ""),
     port,
     database: match[4],
   };
 }
 
-function decodeURIComponentOr(text: string): string {
+function unescaped(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

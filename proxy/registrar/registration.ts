@@ -7,6 +7,7 @@ import {
   parseUri,
   sameAddress,
   type SipMessage,
+  type SipUri,
 } from "../../mod.ts";
 import type { NewContact, Registration } from "../location.ts";
 import type { ReplyParts } from "../route.ts";
@@ -51,6 +52,10 @@ const PARAM = /;\s*([^\s;="]+)(?:\s*=\s*("(?:[^"\\]|\\[\s\S])*"|[^\s;"]*))?\s*/g
 
 function bad(reason: string): ReplyParts {
   return { status: 400, reason: `Bad Request (${reason})` };
+}
+
+function isSip(uri: SipUri | undefined): boolean {
+  return uri?.scheme === "sip" || uri?.scheme === "sips";
 }
 
 /** The values of a header as text, folds made one space. */
@@ -132,7 +137,7 @@ function readContact(
   if (bare && uri.includes("?")) return bad("Contact needs <> around its URI");
   const parsed = parseUri(uri);
   if (parsed === undefined) return bad("Contact has no readable URI");
-  if (parsed.scheme !== "sip" && parsed.scheme !== "sips") return bad("Contact is no SIP URI");
+  if (!isSip(parsed)) return bad("Contact is no SIP URI");
   let seconds = general;
   let q = 1;
   let params = "";
@@ -180,9 +185,8 @@ function readPath(message: SipMessage, options: RegistrarOptions): readonly stri
   const view = new NameAddrView();
   let size = 0;
   for (const [start, end] of message.values(HeaderId.PATH)) {
-    const good = view.parse(message.buffer, start, end) && view.end === end && view.uri()?.host !== undefined;
-    const scheme = good ? view.uri()!.scheme : "";
-    if (scheme !== "sip" && scheme !== "sips") return bad("Path is malformed");
+    const readable = view.parse(message.buffer, start, end) && view.end === end;
+    if (!readable || !isSip(view.uri())) return bad("Path is malformed");
     size += end - start;
   }
   return size > options.maxContactSize ? bad("Path is too long") : values;
