@@ -62,7 +62,7 @@ export class Fork {
   constructor(
     readonly server: TransactionId,
     readonly serial: number,
-    readonly message: SipMessage | undefined,
+    public message: SipMessage | undefined,
     readonly from: Address,
     public how: Forwarding,
     readonly breadth: number,

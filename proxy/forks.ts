@@ -96,11 +96,15 @@ export class Forks {
     this.#startGroup(fork, now);
   }
 
-  /** Sends a request to further targets, from its failure hook; after a 6xx there are none (§16.7 step 5). */
-  extend(fork: Fork, how: Forwarding, options: ForkOptions, now: number): void {
+  /**
+   * Sends a request to further targets, from its failure hook; after a 6xx there are none (§16.7 step 5).
+   *
+   * @param message the request as the hook wants it: a copy
+   */
+  extend(fork: Fork, message: SipMessage, how: Forwarding, options: ForkOptions, now: number): void {
     if (fork.closed) return this.answer(fork, now);
     const { groups, nextHops, recurse, onFailure, onReply } = options;
-    Object.assign(fork, { how, groups, nextHops, recurse, onFailure, onReply, deciding: false });
+    Object.assign(fork, { message, how, groups, nextHops, recurse, onFailure, onReply, deciding: false });
     this.#startGroup(fork, now);
   }
 

@@ -19,7 +19,7 @@ const EQUAL = 0x3d;
 
 /** What the Route of a request says, as bits. */
 export const OwnRoute = {
-  /** The first value is an address of this proxy. */
+  /** The first value is an address of this proxy, or a domain that it serves. */
   OWN: 1,
   /** It carries the tag that this proxy put into Record-Route for this Call-ID. */
   TAGGED: 2,
@@ -74,11 +74,12 @@ export class OwnRouteReader {
       this.#hasTag(message);
   }
 
+  /** A phone may know this proxy by the domain that it serves. */
   #isOwn(buffer: Uint8Array, start: number, end: number): boolean {
     const value = this.#value;
     const uri = this.#uri;
     return value.parse(buffer, start, end) && uri.parse(buffer, value.uriStart, value.uriEnd) &&
-      this.names.isOwnAt(buffer, uri);
+      this.names.isOwnOrServedAt(buffer, uri);
   }
 
   /** Whether the URI in hand carries the dialog's tag. */

@@ -138,8 +138,14 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.#now = now;
     const message = this.#message;
     const problem = message.parse(buffer, start, end);
-    if (problem === undefined) this.layer.receive(message, from, now);
-    else this.#refuseMalformed(message, problem, from);
+    if (problem !== undefined) return this.#refuseMalformed(message, problem, from);
+    // §16.7 step 3: but for those to its own CANCELs, a response that leads no further is none to a request of this proxy, and
+    // must not end the transaction of one.
+    if (!message.isRequest && message.cseqMethod !== "CANCEL" && message.secondVia() === undefined) {
+      this.counters.strays++;
+      return;
+    }
+    this.layer.receive(message, from, now);
   }
 
   /** Another route takes over, for the requests that come after. @param nextHop undefined: there is none */
@@ -418,8 +424,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
   ): void {
     const { contexts, layer } = this;
     if (contexts.isAnswered(server)) return;
-    // RFC 4320 §4.1: no answer at all rather than a 408.
-    if (status === 408 && message.method !== "INVITE") return layer.end(server, now);
+    if (message.method !== "INVITE") {
+      // RFC 4320 §4.1: no provisional response but 100, and no answer at all rather than a 408.
+      if (status > 100 && status < 200) return;
+      if (status === 408) return layer.end(server, now);
+    }
     if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
@@ -585,10 +594,6 @@ export class ProxyCore implements TransactionUser, ForkCore {
     chosen?: BranchResponse,
   ): void {
     const final = message.status >= 200;
-    if (message.secondVia() === undefined) {
-      this.counters.strays++;
-      return;
-    }
     const patch = this.#patch.begin(message);
     popVia(patch);
     // One that was chosen among others was looked at when it came.

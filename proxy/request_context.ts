@@ -473,7 +473,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     };
     if (fork !== undefined) {
       core.layer.stopTimer(this.server);
-      return core.forks.extend(fork, this, options, this.#now);
+      return core.forks.extend(fork, this.#message, this, options, this.#now);
     }
     core.fork(this.#message, this.#kept, this.server, this.source, this, options, this.#now);
   }

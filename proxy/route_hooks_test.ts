@@ -294,6 +294,29 @@ Deno.test("seturi: the request goes where its new Request-URI leads", () => {
   assertEquals(lines(harness.take()), ["5061 INVITE sip:carol@203.0.113.1:5061 SIP/2.0"]);
 });
 
+Deno.test("seturi: in a failure hook the request goes on with the new Request-URI", () => {
+  const harness = routed((_request, proxy) => {
+    proxy.onFailure((_failure, failed) => {
+      failed.seturi("sip:carol@203.0.113.2:5062");
+      failed.relay();
+    });
+    proxy.relay("sip:203.0.113.1:5061");
+  });
+  harness.receive(request("INVITE"));
+  harness.receive(response(sentTo(harness.take(), A)[0], 486), A);
+  assertEquals(lines(harness.take()).at(-1), "5062 INVITE sip:carol@203.0.113.2:5062 SIP/2.0");
+});
+
+Deno.test("RFC 4320 4.1: a route that answers another request than INVITE provisionally, or with 408, sends nothing", () => {
+  const harness = routed((_request, proxy) => {
+    proxy.reply(183);
+    proxy.reply(408);
+  });
+  harness.receive(request("MESSAGE"));
+  assertEquals(harness.take(), []);
+  assertEmpty(harness);
+});
+
 Deno.test("draining: what begins something is 503, what has begun goes on", () => {
   const harness = routed((_request, proxy) => proxy.relay("sip:203.0.113.1:5061"));
   const invite = request("INVITE");

@@ -99,6 +99,15 @@ Deno.test("RFC 3261 16.4: the proxy's own Route value at the top goes, and the o
   assertEquals([to, headers(text, "Route")], [A, ["<sip:203.0.113.1:5061;lr>"]]);
 });
 
+Deno.test("RFC 3261 16.4: a Route value with a domain that the proxy serves is its own, as a phone's outbound proxy", () => {
+  const harness = open();
+  const forwarded = harness.ask(request("INVITE", { headers: ["Route: <sip:example.com;lr>"] }));
+  assertEquals([firstLine(forwarded), headers(forwarded, "Route")], [
+    "INVITE sip:bob@example.com SIP/2.0",
+    [],
+  ]);
+});
+
 Deno.test("RFC 3261 16.6.1: what is not meant for the proxy stays byte for byte", () => {
   const harness = open();
   const odd = "X-Odd:  \t spaces , and ; marks \t";
@@ -464,4 +473,60 @@ Deno.test("RFC 3261 16.7.3: a response without a Via below the proxy's own is no
   const alone = forwarded.replace(/^Via: SIP\/2\.0\/UDP 192\.0\.2\.10.*\r\n/m, "");
   harness.receive(response(alone, 200), CALLED);
   assertEquals(harness.take(), []);
+});
+
+// The examples of §16.12.1, with this proxy in the places that they tell of.
+
+Deno.test("RFC 3261 16.12.1.1: each loose router takes its own Route value, and the Request-URI arrives as it was sent", () => {
+  const harness = open();
+  const callId = "trapezoid";
+  const invite = harness.ask(
+    request("INVITE", {
+      callId,
+      uri: "sip:callee@example.com",
+      headers: ["Record-Route: <sip:p1.example.com;lr>"],
+    }),
+  );
+  const routes = headers(invite, "Record-Route");
+  assertEquals(routes.slice(1), ["<sip:p1.example.com;lr>"]);
+  // The caller's BYE, after p1 has taken its own value.
+  harness.receive(
+    request("BYE", {
+      callId,
+      toTag: "b",
+      uri: "sip:callee@203.0.113.1:5061",
+      headers: [`Route: ${routes[0]}`],
+    }),
+  );
+  const [{ text, to }] = harness.take();
+  assertEquals([firstLine(text), to, headers(text, "Route")], [
+    "BYE sip:callee@203.0.113.1:5061 SIP/2.0",
+    A,
+    [],
+  ]);
+});
+
+Deno.test("RFC 3261 16.12.1.2: a strict router between two loose ones: the Request-URI of the far end survives", () => {
+  const harness = relaying();
+  const callId = "strict-between";
+  const did = harness.proxy.core.dialogTags.tag(callId);
+  const own = `sip:192.0.2.1:5060;lr;did=${did}`;
+  // As the second of four: the third, B, is strict; the fourth is this proxy once more.
+  harness.receive(request("BYE", {
+    callId,
+    toTag: "b",
+    uri: "sip:callee@203.0.113.3:5063",
+    headers: [`Route: <${own}>, <sip:203.0.113.2:5062>, <sip:203.0.113.9;lr>`],
+  }));
+  const toStrict = harness.take()[0];
+  assertEquals([firstLine(toStrict.text), toStrict.to], ["BYE sip:203.0.113.2:5062 SIP/2.0", B]);
+  assertEquals(headers(toStrict.text, "Route"), ["<sip:203.0.113.9;lr>", "<sip:callee@203.0.113.3:5063>"]);
+  // What the strict router makes of such a request: the first Route value becomes the Request-URI. Here that is this proxy.
+  harness.receive(
+    request("BYE", { callId, toTag: "b", uri: own, headers: ["Route: <sip:callee@203.0.113.3:5063>"] }),
+    B,
+  );
+  const last = harness.take()[0];
+  assertEquals(firstLine(last.text), "BYE sip:callee@203.0.113.3:5063 SIP/2.0");
+  assertEquals([last.to.host, headers(last.text, "Route")], ["203.0.113.3", []]);
 });

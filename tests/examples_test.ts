@@ -3,7 +3,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import edge from "../examples/route_edge.ts";
 import inviteOnly from "../examples/route_invite_only.ts";
 import perMethod from "../examples/route_per_method.ts";
-import { lines } from "./conformance/testing.ts";
+import { lines } from "../proxy/conformance/testing.ts";
 import {
   CALLED,
   challengesOf,
@@ -16,7 +16,7 @@ import {
   request,
   response,
   statusOf,
-} from "./testing.ts";
+} from "../proxy/testing.ts";
 
 const CALLED_URI = "sip:bob@192.0.2.20:5080";
 
