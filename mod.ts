@@ -6,6 +6,7 @@
 export * from "./core/chain/mod.ts";
 export * from "./core/cli/mod.ts";
 export * from "./core/digest/mod.ts";
+export * from "./core/dns/mod.ts";
 export * from "./core/hash/mod.ts";
 export * from "./core/io/mod.ts";
 export * from "./core/random.ts";

@@ -15,10 +15,12 @@ import {
   type HashChoice,
   HeaderId,
   loadHashBackend,
+  type Located,
   parseFlags,
   response,
   seededRandom,
   SipMessage,
+  type SipTarget,
   toHex,
 } from "../mod.ts";
 import { PROXY_FLAGS } from "../proxy/options.ts";
@@ -86,7 +88,7 @@ const environment = {
     current.sent.push(buffer.slice(start, end));
     return true;
   },
-  resolve: (_host: string, done: (address: string | undefined, now: number) => void) => done(undefined, now),
+  locate: (_: SipTarget, done: Located) => done([], now),
   log: (event: string, fields: unknown) => console.log(event, fields),
 };
 const proxy = new Proxy(values, readSettings(values), backend, environment, {

@@ -14,10 +14,12 @@ import {
   ha1Algorithm,
   HeaderId,
   loadHashBackend,
+  type Located,
   parseFlags,
   response,
   seededRandom,
   SipMessage,
+  type SipTarget,
   toHex,
 } from "../mod.ts";
 import { PROXY_FLAGS } from "../proxy/options.ts";
@@ -86,8 +88,7 @@ class Scene {
         call.sentLength = end - start;
         return true;
       },
-      resolve: (_host: string, done: (address: string | undefined, now: number) => void) =>
-        done(undefined, this.#now),
+      locate: (_: SipTarget, done: Located) => done([], this.#now),
       log: () => {},
     };
     this.#proxy = new Proxy(values, readSettings(values), backend, environment, {

@@ -95,7 +95,7 @@ await writeWarmupFile(file, {
   },
 });
 const { values } = parseFlags(PROXY_FLAGS, ["--realm", REALM, "--cache_warmup", "--cache_warmup_file", file]);
-const environment = { random: systemRandom, now: now(), send: () => true, resolve() {}, log() {} };
+const environment = { random: systemRandom, now: now(), send: () => true, locate() {}, log() {} };
 const service = { connected: false, issue() {}, verify() {} };
 Deno.bench({
   name: `load ${LOADED} users`,

@@ -4,7 +4,7 @@ import { LocalNames } from "./local_names.ts";
 
 Deno.test("a Digest uri means the Request-URI, or names the proxy", () => {
   const matches = digestUriMatcher(
-    new LocalNames([{ host: "192.0.2.1", port: 5060 }], undefined, ["example.com"]),
+    new LocalNames([{ host: "192.0.2.1", port: 5060 }], [], ["example.com"]),
   );
   const request = "sip:bob@example.com";
   const cases: [string, boolean][] = [

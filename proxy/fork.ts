@@ -21,6 +21,10 @@ export interface Branch {
   pending: boolean;
   /** A provisional response came: it is alive, and no other next hop is tried. */
   heard: boolean;
+  /** Where it was sent last. */
+  address: Address | undefined;
+  /** The address that a request too long for UDP was tried at by TCP: there it may go by UDP again. */
+  long: Address | undefined;
 }
 
 /** What a fork is begun with. */

@@ -2,6 +2,7 @@
 import {
   type Address,
   HeaderId,
+  isReliable,
   NameAddrView,
   NO_TRANSACTION,
   SipMessage,
@@ -9,8 +10,9 @@ import {
   type TransactionLayer,
 } from "../mod.ts";
 import { type BranchResponse, isChallenge } from "./best_response.ts";
-import { type Destination, isAddress, textDestination } from "./destination.ts";
+import { type Destination, type Destinations, isAddress, overTcp } from "./destination.ts";
 import { type Branch, Fork, type ForkOptions } from "./fork.ts";
+import type { HopWatch, ProxyOptions } from "./proxy_environment.ts";
 import { NextRoute } from "./own_route.ts";
 import { breadthOf, type Forwarding, type RequestWriter } from "./request_writer.ts";
 import { ContextTimer, type ResponseContexts } from "./response_contexts.ts";
@@ -21,6 +23,9 @@ export interface ForkCore {
   readonly layer: TransactionLayer;
   readonly contexts: ResponseContexts;
   readonly writer: RequestWriter;
+  readonly destinations: Destinations;
+  readonly options: Pick<ProxyOptions, "udpMtu">;
+  readonly hops: HopWatch | undefined;
   /** Where the Request-URI of a message leads. */
   requestDestination(message: SipMessage): Destination;
   /** Where the Route value of a message leads. */
@@ -190,6 +195,9 @@ export class Forks {
     const unserved = status === 503 || (status === 408 && !branch.heard);
     if (!unserved || fork.closed) return false;
     const next = branch.alternatives.shift();
+    if (branch.address !== undefined) {
+      this.core.hops?.failed(branch.address, next !== undefined && branch.long === undefined, now);
+    }
     if (next === undefined) return false;
     branch.client = NO_TRANSACTION;
     branch.heard = false;
@@ -209,6 +217,8 @@ export class Forks {
         client: NO_TRANSACTION,
         pending: true,
         heard: false,
+        address: undefined,
+        long: undefined,
       }));
       fork.branches.push(...begun);
       // Each may end at once: with the last of them the group has ended, but not before.
@@ -231,13 +241,15 @@ export class Forks {
   #hopOf(fork: Fork, { target, alternatives }: Branch, message: SipMessage): Destination {
     if (target?.path !== undefined && target.path.length > 0) {
       const uri = /<([^>]*)>/.exec(target.path[0])?.[1] ?? target.path[0];
-      return textDestination(uri);
+      return this.core.destinations.ofText(uri);
     }
     if (target?.received !== undefined) return target.received;
     this.#next.read(message, fork.how.ownRoutes);
     if (this.#next.found) return this.core.routeDestination(message, this.#next);
     return alternatives.shift() ??
-      (target === undefined ? this.core.requestDestination(message) : textDestination(target.uri));
+      (target === undefined
+        ? this.core.requestDestination(message)
+        : this.core.destinations.ofText(target.uri));
   }
 
   #sendTo(fork: Fork, branch: Branch, hop: Destination, now: number): void {
@@ -265,6 +277,12 @@ export class Forks {
     const hop = { uri: target?.uri, path: target?.path ?? [], breadth };
     const length = core.writer.write(message, fork.from, fork.how, next, address, hop, false);
     if (length < 0) return this.#ended(fork, branch, { status: -length, bytes: undefined }, now);
+    if (length > core.options.udpMtu && !isReliable(address) && branch.long !== address) {
+      branch.long = address;
+      branch.alternatives.unshift(address);
+      return this.#sendNow(fork, branch, overTcp(address), now);
+    }
+    branch.address = address;
     const client = core.sendBranch(length, address, now);
     if (client === NO_TRANSACTION) {
       return this.#ended(fork, branch, { status: TRANSPORT_FAILED, bytes: undefined }, now);

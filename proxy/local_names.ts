@@ -5,6 +5,7 @@ import {
   equalsIgnoreCase,
   formatAddress,
   type SipUri,
+  type Transport,
   type UriView,
 } from "../mod.ts";
 
@@ -29,13 +30,19 @@ export interface ReplyAddresses {
   readonly all: readonly Address[];
 }
 
-/** An address as others see it. */
+/** A listener as others see it. */
 interface Face {
   readonly ipv6: boolean;
-  readonly text: string;
+  readonly transport: Transport;
+  /** The flow of messages that come in there ({@linkcode Address.flow}), as far as it tells the listener. */
+  readonly flow: number;
+  /** `host:port`, with a transport parameter where it is not UDP: for Record-Route. */
+  readonly uri: string;
+  /** The start of Via for each transport: a message may leave by a transport that is not listened on. */
+  readonly via: Readonly<Record<Transport, string>>;
 }
 
-/** Answers whether a URI means this proxy. */
+/** Answers whether a URI means this proxy, and what it calls itself towards others. */
 export class LocalNames {
   readonly #own: OwnHost[] = [];
   readonly #realms: readonly Realm[];
@@ -44,25 +51,30 @@ export class LocalNames {
 
   /**
    * @param listen addresses listened on
-   * @param advertise the address that others see, when it is another
+   * @param advertise addresses that others see, when they are others: one for all listeners, or one for each transport
    * @param realms served domains
    * @param reply where responses come in, when it is elsewhere
    */
   constructor(
     listen: readonly Address[],
-    advertise: Address | undefined,
+    advertise: readonly Address[],
     realms: readonly string[],
     reply?: ReplyAddresses,
   ) {
     const replies = reply?.all ?? [];
-    for (const address of [...listen, ...replies]) this.#addOwn(address);
-    // Behind an address translation the ports of the workers are seen under the advertised host.
-    if (advertise !== undefined) {
-      for (const { port } of [advertise, ...replies]) this.#addOwn({ host: advertise.host, port });
-    }
+    for (const address of [...listen, ...replies, ...advertise]) this.#addOwn(address);
+    const seen = (address: Address) => advertisedAs(address, advertise);
+    // Behind an address translation the ports of the listeners and workers are seen under the advertised host.
+    for (const address of listen) this.#addOwn(seen(address));
+    for (const address of replies) this.#addOwn({ host: seen(address).host, port: address.port });
     this.#realms = realms.map((realm) => ({ realm, bytes: encodeText(realm.toLowerCase()) }));
-    this.#faces = (advertise === undefined ? listen : [advertise]).map(faceOf);
-    this.#viaFaces = reply === undefined ? this.#faces : viaAddresses(reply.own, advertise).map(faceOf);
+    this.#faces = listen.map((address, i) => faceOf(address, seen(address), i));
+    this.#viaFaces = reply === undefined
+      ? this.#faces
+      // An advertised port is that of all workers: the worker's own stays.
+      : reply.own.map((address, i) =>
+        faceOf(address, { host: seen(address).host, port: address.port, transport: address.transport }, i)
+      );
   }
 
   #addOwn(address: Address): void {
@@ -72,30 +84,33 @@ export class LocalNames {
     own.ports.add(address.port);
   }
 
-  /** `host:port` for Record-Route towards a target: that of the same address family. Any worker is reached there. */
+  /**
+   * `host:port`, or `host:port;transport=tcp`, for Record-Route towards a target: the listener of its flow, else the first of
+   * its transport and address family. Any worker is reached there.
+   */
   facing(target: Address): string {
-    return facingOf(this.#faces, target);
+    return faceTowards(this.#faces, target).uri;
   }
 
-  /** `host:port` for Via towards a target: where this worker is reached. */
+  /** `SIP/2.0/UDP host:port` for Via towards a target: where this worker is reached. */
   viaFacing(target: Address): string {
-    return facingOf(this.#viaFaces, target);
+    return faceTowards(this.#viaFaces, target).via[target.transport ?? "udp"];
   }
 
   /** Whether host and port are an address of this proxy. */
   isOwn(uri: SipUri): boolean {
     const host = uri.host.toLowerCase();
-    return this.#own.find((own) => own.host === host)?.ports.has(uri.port ?? 5060) ?? false;
+    return hasPort(this.#own.find((own) => own.host === host), uri.port ?? 0);
   }
 
   /** {@linkcode isOwn} of a URI that was read from bytes. */
   isOwnAt(buffer: Uint8Array, uri: UriView): boolean {
-    return this.isOwnHostAt(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 5060);
+    return this.isOwnHostAt(buffer, uri.hostStart, uri.hostEnd, uri.hasPort ? uri.port : 0);
   }
 
-  /** Whether the host buffer[start, end) and a port are an address of this proxy. */
+  /** Whether the host buffer[start, end) and a port (0: none is named) are an address of this proxy. */
   isOwnHostAt(buffer: Uint8Array, start: number, end: number, port: number): boolean {
-    return this.#hostAt(buffer, start, end)?.ports.has(port) ?? false;
+    return hasPort(this.#hostAt(buffer, start, end), port);
   }
 
   /** Whether a URI names this proxy, or a domain that it serves. */
@@ -136,20 +151,55 @@ export class LocalNames {
   }
 }
 
-function faceOf(address: Address): Face {
-  return { ipv6: address.host.includes(":"), text: formatAddress(address) };
+/** Without a port a URI means the default port of its transport. */
+function hasPort(own: OwnHost | undefined, port: number): boolean {
+  if (own === undefined) return false;
+  return port === 0 ? own.ports.has(5060) || own.ports.has(5061) : own.ports.has(port);
 }
 
-function facingOf(faces: readonly Face[], target: Address): string {
-  if (faces.length === 1) return faces[0].text;
+/** An address as it is advertised. An entry without a transport gives its host to all, and its port to UDP and TCP. */
+function advertisedAs(address: Address, advertise: readonly Address[]): Address {
+  const { transport = "udp", port } = address;
+  const ipv6 = address.host.includes(":");
+  const suitable = advertise.filter((entry) =>
+    entry.transport === undefined || entry.transport === transport
+  );
+  const entry = suitable.find(({ host }) => host.includes(":") === ipv6) ?? suitable[0];
+  if (entry === undefined) return address;
+  const general = entry.transport === undefined && transport === "tls";
+  return { host: entry.host, port: general ? port : entry.port, transport };
+}
+
+/** @param seen how others see the listener */
+function faceOf(listener: Address, seen: Address, index: number): Face {
+  const { transport = "udp" } = listener;
+  const hostPort = formatAddress(seen);
+  return {
+    ipv6: listener.host.includes(":"),
+    transport,
+    flow: transport === "udp" ? -1 - index : 0,
+    uri: transport === "udp" ? hostPort : `${hostPort};transport=${transport}`,
+    via: {
+      udp: `SIP/2.0/UDP ${hostPort}`,
+      tcp: `SIP/2.0/TCP ${hostPort}`,
+      tls: `SIP/2.0/TLS ${hostPort}`,
+    },
+  };
+}
+
+function faceTowards(faces: readonly Face[], target: Address): Face {
+  if (faces.length === 1) return faces[0];
+  const { flow = 0, transport = "udp" } = target;
   const ipv6 = target.host.includes(":");
-  return (faces.find((face) => face.ipv6 === ipv6) ?? faces[0]).text;
-}
-
-/** With an advertised host that has the port of the same address family, or of the first when it is a name. */
-function viaAddresses(own: readonly Address[], advertise: Address | undefined): readonly Address[] {
-  if (advertise === undefined) return own;
-  const ipv6 = advertise.host.includes(":");
-  const { port } = own.find(({ host }) => host.includes(":") === ipv6) ?? own[0];
-  return [{ host: advertise.host, port }];
+  let best = faces[0];
+  let bestMatch = -1;
+  for (let i = 0; i < faces.length; i++) {
+    const face = faces[i];
+    const match = (flow < 0 && face.flow === flow ? 8 : 0) + (face.ipv6 === ipv6 ? 2 : 0) +
+      (face.transport === transport ? 4 : 0);
+    if (match <= bestMatch) continue;
+    best = face;
+    bestMatch = match;
+  }
+  return best;
 }

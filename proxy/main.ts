@@ -2,6 +2,7 @@
 import {
   formatAddress,
   formatHelp,
+  formatTransportAddress,
   loadHashBackend,
   mergeConfig,
   mergeEntries,
@@ -16,12 +17,13 @@ import { type ProgramProxy, RunningProxy } from "./proxy_io.ts";
 import { needRestart, reloaded } from "./reload.ts";
 import { loadRoute, readText } from "./route_io.ts";
 import { readSettings } from "./settings.ts";
+import { withFiles } from "./setting_files_io.ts";
 import { readWarmup, type Warmup } from "./warmup_io.ts";
 import { type WorkerOptions, WorkerProxy } from "./workers/worker_proxy_io.ts";
 
 const USAGE = `usage: deno task proxy [flags]
 
-A stateful SIP proxy (UDP) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
+A stateful SIP proxy (UDP, TCP, TLS) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
 Example: deno task proxy --listen udp:127.0.0.1:5060 --realm example.com --dbclient_addr 127.0.0.1 \\
            --dbclient_port 19760 --next_hop sip:127.0.0.1:5080 --auth pc`;
 
@@ -89,7 +91,7 @@ async function reload(proxy: ProgramProxy, before: ProxyValues, version: number)
   try {
     const after = readValues() ?? before;
     const values = reloaded(before, after);
-    const settings = readSettings(values);
+    const settings = withFiles(readSettings(values), values);
     // A module that does not load is found here, before any worker takes it.
     if (values.route !== undefined) await loadRoute(values.route, version);
     await proxy.reload(values, settings, version);
@@ -123,7 +125,7 @@ function writeStatistics(path: string, statistics: Record<string, number>): void
 }
 
 async function run(values: ProxyValues): Promise<void> {
-  const settings = readSettings(values);
+  const settings = withFiles(readSettings(values), values);
   const keys = readKeys(values);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
@@ -166,7 +168,7 @@ async function run(values: ProxyValues): Promise<void> {
   });
   // So that the first call after the ready line finds DBclient, where there is one.
   if (settings.auth !== "none") await Promise.race([proxy.whenConnected(CONNECT_WAIT_MS), end]);
-  const listening = proxy.listening.map((address) => `udp:${formatAddress(address)}`).join(", ");
+  const listening = proxy.listening.map(formatTransportAddress).join(", ");
   const dbclient = formatAddress({ host: values.dbclient_addr, port: values.dbclient_port });
   say(
     `ready on ${listening}, realm ${values.realm.join(", ") || "none"}, auth ${settings.auth}, ` +

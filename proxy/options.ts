@@ -1,5 +1,7 @@
 /** The proxy's flags; each is a key of the TOML file (`--config`) too. Names of the original and of OpenSIPS where there are such. */
 import { type FlagTable, type FlagValues, RUNTIME_FLAGS } from "../mod.ts";
+import { DISPATCHER_FLAGS } from "./dispatcher/options.ts";
+import { STREAM_FLAGS } from "./stream_options.ts";
 
 /** All flags of the proxy. */
 export const PROXY_FLAGS = {
@@ -15,14 +17,16 @@ export const PROXY_FLAGS = {
   },
   listen: {
     type: "list",
-    value: "udp:ADDRESS:PORT",
+    value: "udp|tcp|tls:ADDRESS:PORT",
     default: ["udp:127.0.0.1:5060"],
-    help: "Where SIP is received: one IPv4 and one IPv6 address ([::1]) at most",
+    help: "Where SIP is received, IPv4 or IPv6 ([::1]); the first of a transport and family is used to send",
   },
   advertise: {
-    type: "text",
-    value: "ADDRESS:PORT",
-    help: "Address in Via and Record-Route; needed when a wildcard address is listened on",
+    type: "list",
+    value: "[udp:|tcp:|tls:]ADDRESS:PORT",
+    default: [],
+    help:
+      "Address in Via and Record-Route, of all listeners or those of one transport; wildcard addresses need it",
   },
   workers: {
     type: "integer",
@@ -320,6 +324,14 @@ export const PROXY_FLAGS = {
     unit: "s",
     help: "How long a called side may ring (Timer C)",
   },
+  dns_servers: {
+    type: "list",
+    value: "ADDRESS[:PORT]",
+    default: [],
+    help: "Name servers that next hops are looked up with; without it those of /etc/resolv.conf",
+  },
+  ...DISPATCHER_FLAGS,
+  ...STREAM_FLAGS,
   drain: {
     type: "integer",
     default: 5,

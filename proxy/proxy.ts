@@ -15,9 +15,12 @@ import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import { DigestAuthenticator, type VerifyService } from "./digest_authenticator.ts";
 import { digestUriMatcher } from "./digest_uri.ts";
 import type { IssueService } from "./issue_service.ts";
+import { Dispatcher, type DispatcherSurroundings } from "./dispatcher/dispatcher.ts";
+import { dispatcherOptions } from "./dispatcher/options.ts";
 import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
+import { NextHops } from "./next_hops.ts";
 import { PcAuthenticator } from "./pc_authenticator.ts";
 import { Location, type LocationOwner } from "./location.ts";
 import { ProxyCore } from "./proxy_core.ts";
@@ -26,12 +29,27 @@ import { Registrar } from "./registrar/registrar.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 
+/** How often next hops that are down are asked without `--ds_ping_interval`, s. */
+const DOWN_PING_S = 10;
+
+/** RFC 3261 §18.1.1, as far as there is a listener where responses over TCP come in. */
+function longestByUdp({ udp_mtu }: ProxyValues, listen: readonly Address[]): number {
+  return udp_mtu > 0 && listen.some(({ transport }) => transport === "tcp") ? udp_mtu : Infinity;
+}
+
+function dispatcherCounts(dispatcher: Dispatcher): Record<string, number> {
+  const { active, probing, disabled } = dispatcher.counts();
+  return { dispatcher_active: active, dispatcher_probing: probing, dispatcher_disabled: disabled };
+}
+
 /** A proxy without its sockets and clocks. */
 export class Proxy {
   readonly cache: CredentialCache;
   readonly source: CredentialSource;
   readonly digest: DigestAuthenticator;
   readonly core: ProxyCore;
+  readonly nextHops: NextHops;
+  readonly dispatcher: Dispatcher | undefined;
   readonly #registrar: Registrar | undefined;
   readonly #location: Location | undefined;
 
@@ -83,6 +101,14 @@ export class Proxy {
         (user) => pc.subscriberName(user),
       );
     }
+    const ping: DispatcherSurroundings["ping"] = (...request) => this.core.own.ping(...request);
+    const { locate, log } = environment;
+    this.nextHops = new NextHops({ intervalMs: (values.ds_ping_interval || DOWN_PING_S) * 1000, ping, log });
+    if (settings.dispatcher !== undefined) {
+      this.dispatcher = new Dispatcher(dispatcherOptions(values), { random, ping, locate, log });
+      this.dispatcher.load(settings.dispatcher, environment.now);
+    }
+    const { ds_set: set, ds_alg: algorithm } = values;
     this.core = new ProxyCore(
       {
         listen,
@@ -95,13 +121,26 @@ export class Proxy {
         confirm: values.confirm,
         maxTransactions: values.max_transactions,
         timerC: values.fr_inv_timer * 1000,
+        udpMtu: longestByUdp(values, listen),
       },
       environment,
       pc,
       this.digest,
       route ?? newDefaultRoute(values, settings),
-      { location: this.#registrar },
+      {
+        location: this.#registrar,
+        dispatcher: this.dispatcher,
+        nextHopSet: set === undefined ? undefined : { set, algorithm },
+      },
     );
+    this.core.hops = {
+      order: (addresses, now) => this.nextHops.order(addresses, now),
+      failed: (address, replaced, now) => {
+        // The dispatcher asks its own.
+        if (this.dispatcher?.failed(address, now)) return;
+        if (replaced) this.nextHops.failed(address, now);
+      },
+    };
   }
 
   /** Takes one datagram; {@linkcode flush} has to follow when the batch is through. */
@@ -118,6 +157,7 @@ export class Proxy {
   /** Takes over what can change while it serves, for the requests that come after: see {@linkcode RELOADABLE}. */
   reload(values: ProxyValues, settings: Settings, route: RouteFunction | undefined): void {
     this.core.setRoute(route ?? newDefaultRoute(values, settings), values.next_hop);
+    if (settings.dispatcher !== undefined) this.dispatcher?.load(settings.dispatcher, this.core.now);
   }
 
   /** From here on only what has begun is served. */
@@ -134,6 +174,8 @@ export class Proxy {
   advance(now: number): void {
     this.core.advance(now);
     this.source.advance(now);
+    this.nextHops.advance(now);
+    this.dispatcher?.advance(now);
     this.#location?.advance(now);
   }
 
@@ -158,6 +200,8 @@ export class Proxy {
     return {
       ...core.counters,
       transactions: core.layer.size,
+      next_hops_down: this.nextHops.down,
+      ...this.dispatcher === undefined ? {} : dispatcherCounts(this.dispatcher),
       users: cache.size,
       usersVerified: cache.verifiedSize,
       issueFrames: source.counters.issueFrames,

@@ -12,6 +12,7 @@ import {
   Patch,
   popVia,
   type Problem,
+  problem,
   problemReason,
   responseAddress,
   sameAddress,
@@ -26,7 +27,7 @@ import {
 import { AcceptedToken } from "./accepted_token.ts";
 import { addChallenges, type BranchResponse } from "./best_response.ts";
 import { BranchIds } from "./branch_ids.ts";
-import { type Destination, Destinations, isAddress, isIpAddress, textDestination } from "./destination.ts";
+import { type Destination, Destinations, isAddress, isIpAddress, overTcp } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
 import type { Fork, ForkOptions } from "./fork.ts";
@@ -34,7 +35,8 @@ import { type ForkCore, Forks } from "./forks.ts";
 import { hasAssertions, removeAssertions } from "./header_filter.ts";
 import { KeyedTag, TAG_DIGITS, TAG_KEY_BYTES } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
-import type { ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
+import { OwnRequests } from "./own_requests.ts";
+import type { HopWatch, ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
 import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
 import { NextRoute, OwnRouteReader } from "./own_route.ts";
 import { extensionRefusal, hopsRefusal, loopRefusal, type Refusal, uriRefusal } from "./request_check.ts";
@@ -54,6 +56,7 @@ const LATE_TRYING_MS = 3500;
 const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
 const NO_HEADERS: readonly string[] = [];
 const MADDR = new TextEncoder().encode("maddr");
+const DROP = problem("drop", "", "");
 
 /** A stateful SIP proxy that authenticates. */
 export class ProxyCore implements TransactionUser, ForkCore {
@@ -72,7 +75,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   readonly realms: ReadonlySet<string>;
   /** Where `--next_hop` leads, read once. */
   nextHop: Destination | undefined;
-  readonly destinations = new Destinations();
+  readonly destinations: Destinations;
   readonly writer: RequestWriter;
   readonly forks: Forks;
   /** The routing function; another one takes over for the requests that come after. */
@@ -80,6 +83,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
   /** Requests that begin something are refused: the proxy is about to end. */
   draining = false;
   readonly branches: BranchIds;
+  /** OPTIONS of this proxy. */
+  readonly own: OwnRequests;
+  hops: HopWatch | undefined;
   readonly #toTags: KeyedTag;
   readonly #toTag = new Uint8Array(TAG_DIGITS);
   readonly #message = new SipMessage();
@@ -106,6 +112,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     readonly services: RouteServices = {},
   ) {
     const { random } = environment;
+    this.destinations = new Destinations(options.listen.some(({ transport }) => transport === "tls"));
     this.setRoute(route, options.nextHop);
     this.realms = new Set(options.realms);
     this.#now = environment.now;
@@ -115,6 +122,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.branches = new BranchIds(random, options.dialogKey);
     this.writer = new RequestWriter(this.names, this.dialogTags, this.branches, this.realms);
     this.forks = new Forks(this);
+    this.own = new OwnRequests(() => this.layer, this.names, random);
     this.#toTags = new KeyedTag(random.bytes(TAG_KEY_BYTES));
     this.layer = new TransactionLayer(
       {
@@ -137,8 +145,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.counters.received++;
     this.#now = now;
     const message = this.#message;
-    const problem = message.parse(buffer, start, end);
-    if (problem !== undefined) return this.#refuseMalformed(message, problem, from);
+    const fault = message.parse(buffer, start, end);
+    if (fault !== undefined) return this.#refuseMalformed(message, fault, from);
     // §16.7 step 3: but for those to its own CANCELs, a response that leads no further is none to a request of this proxy, and
     // must not end the transaction of one.
     if (!message.isRequest && message.cseqMethod !== "CANCEL" && message.secondVia() === undefined) {
@@ -148,10 +156,28 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.layer.receive(message, from, now);
   }
 
+  /**
+   * Answers what there is of a message whose stream cannot be read on, if it is a request (RFC 3261 §18.3). The bytes are used
+   * during the call only.
+   */
+  receiveMalformed(problem: Problem, buffer: Uint8Array, start: number, end: number, from: Address): void {
+    this.counters.received++;
+    const message = this.#message;
+    message.parse(buffer, start, end);
+    const answered = message.isRequest && message.method !== "ACK";
+    this.#refuseMalformed(message, answered ? problem : DROP, from);
+  }
+
+  /** Nothing can be sent to an address any more: what waits there is told so. */
+  unreachable(to: Address, now: number): void {
+    this.#now = now;
+    this.layer.transportError(to, now);
+  }
+
   /** Another route takes over, for the requests that come after. @param nextHop undefined: there is none */
   setRoute(route: RouteFunction, nextHop: string | undefined): void {
     this.route = route;
-    this.nextHop = nextHop === undefined ? undefined : textDestination(nextHop);
+    this.nextHop = nextHop === undefined ? undefined : this.destinations.ofText(nextHop);
   }
 
   /** Whether a Request-URI names this proxy or a domain that it serves. */
@@ -193,6 +219,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   advance(now: number): void {
     this.#now = now;
     this.layer.advance(now);
+    this.own.advance(now);
   }
 
   // TransactionUser
@@ -295,6 +322,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
       if (client === NO_TRANSACTION && this.branches.isStateless(message)) {
         return this.#forwardStateless(message, from);
       }
+      if (client !== NO_TRANSACTION && this.own.answered(client, message.status, now)) return;
       // RFC 6026 §8.2: a response that belongs to no transaction is not forwarded.
       this.counters.strays++;
       return;
@@ -310,8 +338,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
       if (!contexts.isCancelled(client)) this.startTimer(client, ContextTimer.C, now);
     }
     if (contexts.isForked(server)) return this.forks.response(message, client, server, from, now);
-    // §16.7 step 6: it is the next hop that does not serve, and not this proxy.
-    if (status === 503) return this.answerHeld(server, 500, now);
+    if (status === 503) {
+      this.hops?.failed(layer.fromOf(client), false, now);
+      // §16.7 step 6: it is the next hop that does not serve, and not this proxy.
+      return this.answerHeld(server, 500, now);
+    }
     // RFC 4320 §4.1: nothing but INVITE gets a 408, which would come too late anyway.
     if (status === 408 && !invite) return layer.end(server, now);
     this.forwardResponse(message, server, from, now);
@@ -320,16 +351,18 @@ export class ProxyCore implements TransactionUser, ForkCore {
   timeout(client: TransactionId, now: number): void {
     const { contexts } = this;
     const server = contexts.serverOf(client);
-    if (server === NO_TRANSACTION) return;
+    if (server === NO_TRANSACTION) return void this.own.timeout(client, now);
     if (contexts.isForked(server)) return this.forks.timeout(server, client, now);
+    if (!contexts.isCancelled(client)) this.hops?.failed(this.layer.fromOf(client), false, now);
     this.answerHeld(server, contexts.isCancelled(server) ? 487 : 408, now);
   }
 
   transportError(client: TransactionId, now: number): void {
     const { contexts } = this;
     const server = contexts.serverOf(client);
-    if (server === NO_TRANSACTION) return;
+    if (server === NO_TRANSACTION) return void this.own.transportError(client, now);
     if (contexts.isForked(server)) return this.forks.transportError(server, client, now);
+    this.hops?.failed(this.layer.fromOf(client), false, now);
     // RFC 3261 §16.9: as if 503 had been received, which is not forwarded but turned into 500 (§16.7 step 6).
     this.answerHeld(server, 500, now);
   }
@@ -516,10 +549,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
         this.#next.read(kept, how.ownRoutes);
         return this.#send(kept, server, from, how, addresses[0], stateless, at);
       }
-      // Several addresses are tried one after the other, which takes more than one branch.
-      const none = { recurse: false, onFailure: undefined, onReply: undefined };
-      const options = { groups: [[undefined]], known: [], nextHops: addresses, ...none };
-      this.fork(kept, true, server, from, how, options, at);
+      this.#forkTo(addresses, kept, server, from, how, at);
     }, now);
   }
 
@@ -540,9 +570,10 @@ export class ProxyCore implements TransactionUser, ForkCore {
 
   locate(target: Address, done: (addresses: readonly Address[], now: number) => void, now: number): void {
     if (isIpAddress(target.host)) return done([target], now);
-    this.environment.resolve(
-      target.host,
-      (host, at) => done(host === undefined ? [] : [{ ...target, host }], at),
+    const { host, port, transport } = target;
+    this.environment.locate(
+      { host, port, transport },
+      (addresses, at) => done(this.hops?.order(addresses, at) ?? addresses, at),
     );
   }
 
@@ -561,6 +592,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
       if (server !== NO_TRANSACTION) this.reply(message, server, -length, undefined, NO_HEADERS, now);
       return;
     }
+    if (length > this.options.udpMtu && !isReliable(target)) {
+      return this.#sendLong(message, server, from, how, target, stateless, now);
+    }
     if (stateless) {
       this.counters.forwarded++;
       this.environment.send(writer.bytes, 0, length, target);
@@ -578,6 +612,33 @@ export class ProxyCore implements TransactionUser, ForkCore {
     }
     this.contexts.link(server, client);
     if (invite) this.startTimer(client, ContextTimer.C, now);
+  }
+
+  /** RFC 3261 §18.1.1: by TCP, and by UDP again where TCP is refused, which takes a branch of its own. */
+  #sendLong(
+    message: SipMessage,
+    server: TransactionId,
+    from: Address,
+    how: Forwarding,
+    target: Address,
+    stateless: boolean,
+    now: number,
+  ): void {
+    if (stateless) return this.#send(message, server, from, how, overTcp(target), stateless, now);
+    this.#forkTo([target], message.clone(), server, from, how, now);
+  }
+
+  /** Next hops that are tried one after the other, which takes more than one branch. */
+  #forkTo(
+    nextHops: readonly Address[],
+    kept: SipMessage,
+    server: TransactionId,
+    from: Address,
+    how: Forwarding,
+    now: number,
+  ): void {
+    const options = { groups: [[undefined]], known: [], nextHops, recurse: false };
+    this.fork(kept, true, server, from, how, { ...options, onFailure: undefined, onReply: undefined }, now);
   }
 
   sendBranch(length: number, target: Address, now: number): TransactionId {

@@ -131,7 +131,7 @@ Deno.test("RFC 3261 16.6.7: a Route that cannot be followed: 416 for another sch
   };
   assertEquals(ask("<sips:203.0.113.7;lr>"), 416);
   assertEquals(ask("<tel:+4930>"), 416);
-  assertEquals(ask("<sip:203.0.113.7;transport=tcp;lr>"), 500);
+  assertEquals(ask("<sip:203.0.113.7;transport=sctp;lr>"), 500);
   assertEquals(ask("not a route"), 400);
 });
 

@@ -1,14 +1,14 @@
 /** What a proxy core is given, and what it counts. */
-import type { Address, Random, SendMessage } from "../mod.ts";
+import type { Address, Located, Random, SendMessage, SipTarget } from "../mod.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 import type { Location, LocationOwner } from "./location.ts";
 
 /** What a proxy core is set up with. */
 export interface ProxyOptions {
-  /** Addresses it listens on: the first of a target's family is used in Via and Record-Route. */
+  /** Addresses it listens on: the first of a target's transport and family is used in Via and Record-Route. */
   readonly listen: readonly Address[];
-  /** The host and port that others see, when it is not the one listened on. */
-  readonly advertise?: Address;
+  /** What others see, when it is not what is listened on: for all listeners, or by transport. */
+  readonly advertise: readonly Address[];
   /** Where responses come in, when it is not there: in Via. */
   readonly reply?: ReplyAddresses;
   readonly realms: readonly string[];
@@ -23,6 +23,20 @@ export interface ProxyOptions {
   readonly maxTransactions: number;
   /** Timer C in ms: more than three minutes (RFC 3261 §16.6 step 11). */
   readonly timerC: number;
+  /** Requests longer than this go by TCP instead of UDP (RFC 3261 §18.1.1), bytes; Infinity: never. */
+  readonly udpMtu: number;
+}
+
+/** Watches next hops: who does not serve is not asked first. */
+export interface HopWatch {
+  /** The same addresses, with those at the end that are known not to serve. */
+  order(addresses: readonly Address[], now: number): readonly Address[];
+  /**
+   * A next hop did not answer, could not be reached, or answered 503.
+   *
+   * @param replaced whether another is tried in its place
+   */
+  failed(address: Address, replaced: boolean, now: number): void;
 }
 
 /** What the core needs of its surroundings. */
@@ -35,8 +49,8 @@ export interface ProxyEnvironment {
   readonly location?: { readonly location: Location; readonly owner: LocationOwner };
   /** Sends a datagram; see SendMessage. */
   readonly send: SendMessage;
-  /** Finds the address of a host name; `done` gets undefined when there is none. */
-  resolve(host: string, done: (address: string | undefined, now: number) => void): void;
+  /** Finds the addresses of the servers of a domain (RFC 3263), in the order in which they are to be tried; none: there is nobody. */
+  locate(target: SipTarget, done: Located): void;
   /** Tells of something that an operator should know, without secrets. */
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }

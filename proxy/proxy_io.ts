@@ -1,18 +1,14 @@
 /** Runs a proxy on real sockets and the real clock. */
 import {
   type Address,
-  type AdoptedSockets,
-  type DatagramSocket,
   DbclientConnection,
-  formatAddress,
   type HashBackend,
-  messageMemory,
+  type Located,
   now,
-  openDatagramSocket,
+  type SipTarget,
   systemRandom,
 } from "../mod.ts";
 import { DbclientService } from "./dbclient_service_io.ts";
-import { isIpAddress } from "./destination.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
@@ -21,16 +17,14 @@ import { LocationKeeper } from "./registrar/location_keeper_io.ts";
 import type { RouteFunction } from "./route.ts";
 import { loadRoute } from "./route_io.ts";
 import type { Settings } from "./settings.ts";
+import { newLocator } from "./locator_io.ts";
+import { ProxySockets, type SocketPair } from "./sockets_io.ts";
 import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
 const TICK_MS = 10;
 /** How often it is looked whether all requests are answered, before the end, ms. */
 const DRAIN_LOOK_MS = 20;
-/** How long a name's address is remembered, ms. */
-const RESOLVED_MS = 60_000;
-/** Names remembered at most. */
-const MAX_RESOLVED = 10_000;
 
 /** What a running proxy needs. */
 export interface RunOptions {
@@ -51,16 +45,13 @@ export interface RunOptions {
 /** What the threads of one proxy share. */
 export interface SharedParts {
   readonly cache: SharedArrayBuffer;
-  /** For each address listened on: the worker's socket at the port of all, and the one at its own reply port. */
-  readonly sockets: readonly SocketPair[];
+  /**
+   * For each address listened on: the worker's socket at the port of all, and the one at its own reply port; undefined
+   * for connections, whose listener each worker opens itself.
+   */
+  readonly sockets: readonly (SocketPair | undefined)[];
   /** Revocations after this are to be told by DBclient. */
   readonly serial: number | undefined;
-}
-
-/** Descriptors of bound sockets, to be taken over. */
-export interface SocketPair {
-  readonly listen: number;
-  readonly reply: number;
 }
 
 /** What a program sees of a proxy, in one thread or in many. */
@@ -76,10 +67,10 @@ export interface ProgramProxy {
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
   /**
-   * Takes over another routing, for the requests that come after.
+   * Takes over another routing, for the requests that come after, and other certificates, for new connections.
    *
    * @param version counts the times, so that the module of `--route` is read again
-   * @throws {Error} (rejects) with one line; the old routing stays then
+   * @throws {Error} (rejects) with one line; what was before stays then
    */
   reload(values: ProxyValues, settings: Settings, version: number): Promise<void>;
   /** Refuses what begins something, and waits until all requests are answered, `ms` at most. */
@@ -90,11 +81,7 @@ export interface ProgramProxy {
 
 /** A proxy with its sockets. */
 export class RunningProxy implements ProgramProxy {
-  /** Requests come in here, and responses to them go out. */
-  readonly #sockets: DatagramSocket[] = [];
-  /** Requests go out here, and responses to them come in: in a worker, at its own port. */
-  readonly #outward: DatagramSocket[] = [];
-  readonly #resolved = new Map<string, { readonly address: string; readonly until: number }>();
+  #sockets: ProxySockets | undefined;
   readonly #connection: DbclientConnection;
   #proxy!: Proxy;
   #keeper: LocationKeeper | undefined;
@@ -140,21 +127,23 @@ export class RunningProxy implements ProgramProxy {
   async #open(): Promise<void> {
     const { values, settings, hashes, route, warmup, shared, log } = this.options;
     if (values.registrar && shared === undefined) this.#keeper = await LocationKeeper.open({ values, log });
-    for (const [i, { host, port }] of settings.listen.entries()) {
-      const pair = shared?.sockets[i];
-      if (pair === undefined) {
-        const socket = await this.#openSocket(host, port);
-        this.#sockets.push(socket);
-        this.#outward.push(socket);
-        continue;
-      }
-      // One loop for both. Responses first: under an overload calls that have begun go on.
-      const { listen, reply } = pair;
-      this.#sockets.push(
-        await this.#openSocket(host, port, { socket: listen, receiveFrom: [reply, listen] }),
-      );
-      this.#outward.push(await this.#openSocket(host, 0, { socket: reply, receiveFrom: [] }));
-    }
+    const sockets = await ProxySockets.open(
+      values,
+      settings,
+      {
+        // A socket that is open before the proxy is there may receive; SIP sends it again.
+        receive: (buffer, start, end, from, now) => this.#proxy?.receive(buffer, start, end, from, now),
+        malformed: (problem, buffer, start, end, from) =>
+          this.#proxy?.core.receiveMalformed(problem, buffer, start, end, from),
+        flush: (now) => this.#flush(now),
+        unreachable: (to, now) => this.#guarded(() => this.#proxy?.core.unreachable(to, now)),
+        urgent: () => this.#connection.waiting > 0,
+        log,
+      },
+      shared?.sockets,
+    );
+    this.#sockets = sockets;
+    const locator = newLocator(values, settings, log);
     const environment = {
       random: systemRandom,
       now: now(),
@@ -162,9 +151,9 @@ export class RunningProxy implements ProgramProxy {
       location: this.options.location ??
         (this.#keeper && { location: this.#keeper.location, owner: this.#keeper.location }),
       send: (buffer: Uint8Array, start: number, end: number, to: Address) =>
-        this.#send(buffer, start, end, to),
-      resolve: (host: string, done: (address: string | undefined, now: number) => void) =>
-        this.#resolve(host, done),
+        sockets.send(buffer, start, end, to),
+      locate: (target: SipTarget, done: Located) =>
+        locator.locate(target, (addresses, at) => this.#guarded(() => done(addresses, at))),
       log,
     };
     const dialogKey = settings.dialogKey ?? newDialogKey(this.options);
@@ -183,38 +172,23 @@ export class RunningProxy implements ProgramProxy {
     }
     this.#tick = setInterval(() =>
       this.#guarded(() => {
-        this.#proxy.advance(now());
-        this.#proxy.flush(now());
+        const time = now();
+        this.#sockets!.advance(time);
+        this.#proxy.advance(time);
+        this.#proxy.flush(time);
       }), TICK_MS);
-  }
-
-  #openSocket(host: string, port: number, adopt?: AdoptedSockets): Promise<DatagramSocket> {
-    const { values, log } = this.options;
-    return openDatagramSocket({
-      host,
-      port,
-      adopt,
-      io: values.io,
-      moderation: values.io_wait,
-      // A socket that only sends leaves the memory to others.
-      memory: adopt?.receiveFrom?.length === 0 ? undefined : messageMemory,
-      onDatagram: (buffer, start, end, from, now) => this.#receive(buffer, start, end, from, now),
-      onBatchEnd: (now) => this.#flush(now),
-      urgent: () => this.#connection.waiting > 0,
-      onError: (error) => log("socket_error", { error: error.message }),
-    });
   }
 
   async whenConnected(ms: number): Promise<void> {
     await this.#connection.whenConnected(ms);
   }
 
-  get listening(): Address[] {
-    return this.#sockets.map(({ local }) => ({ host: local.host, port: local.port }));
+  get listening(): readonly Address[] {
+    return this.#sockets!.listening;
   }
 
   get io(): string {
-    return this.#sockets[0].io;
+    return this.#sockets!.io;
   }
 
   get preloaded(): number {
@@ -223,7 +197,7 @@ export class RunningProxy implements ProgramProxy {
 
   /** File descriptors that the system keeps when the thread is ended by force: see {@linkcode DatagramSocket.descriptors}. */
   get descriptors(): number[] {
-    return this.#allSockets.flatMap(({ descriptors }) => descriptors);
+    return this.#sockets!.descriptors;
   }
 
   /** The last revocation serial of DBclient. */
@@ -236,22 +210,13 @@ export class RunningProxy implements ProgramProxy {
     return this.#proxy.cache.thread;
   }
 
-  get #allSockets(): DatagramSocket[] {
-    return [...new Set([...this.#sockets, ...this.#outward])];
-  }
-
   statistics(): Record<string, number> {
-    const sockets = this.#allSockets;
-    const sum = (key: "dropped" | "truncated") => sockets.reduce((all, socket) => all + socket[key], 0);
-    return {
-      ...this.#proxy.statistics(),
-      datagrams_dropped: sum("dropped"),
-      datagrams_truncated: sum("truncated"),
-    };
+    return { ...this.#proxy.statistics(), ...this.#sockets!.statistics() };
   }
 
   async reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
     const route = values.route === undefined ? undefined : await loadRoute(values.route, version);
+    if (settings.tls !== undefined) await this.#sockets!.renew(settings.tls);
     this.#proxy.reload(values, settings, route);
   }
 
@@ -265,7 +230,7 @@ export class RunningProxy implements ProgramProxy {
 
   async close(): Promise<void> {
     clearInterval(this.#tick);
-    await Promise.all([...this.#allSockets.map((socket) => socket.close()), this.#connection.close()]);
+    await Promise.all([this.#sockets?.close(), this.#connection.close()]);
     await this.#keeper?.close();
   }
 
@@ -291,54 +256,6 @@ export class RunningProxy implements ProgramProxy {
       this.#fault(error);
     }
   }
-
-  #receive(buffer: Uint8Array, start: number, end: number, from: Address, now: number): void {
-    // A socket that is open before the proxy is there may receive; SIP sends it again.
-    this.#proxy?.receive(buffer, start, end, from, now);
-  }
-
-  #send(buffer: Uint8Array, start: number, end: number, to: Address): boolean {
-    if (!isIpAddress(to.host)) return false;
-    const sockets = isResponse(buffer, start) ? this.#sockets : this.#outward;
-    const ipv6 = to.host.includes(":");
-    for (let i = 0; i < sockets.length; i++) {
-      if (sockets[i].local.host.includes(":") !== ipv6) continue;
-      sockets[i].send(buffer, start, end, to);
-      return true;
-    }
-    return false;
-  }
-
-  #resolve(host: string, done: (address: string | undefined, now: number) => void): void {
-    const known = this.#resolved.get(host);
-    if (known !== undefined && known.until > now()) return done(known.address, now());
-    this.#lookUp(host).then((address) => {
-      if (address !== undefined) {
-        if (this.#resolved.size >= MAX_RESOLVED) this.#resolved.clear();
-        this.#resolved.set(host, { address, until: now() + RESOLVED_MS });
-      }
-      this.#guarded(() => done(address, now()));
-    });
-  }
-
-  async #lookUp(host: string): Promise<string | undefined> {
-    for (const type of ["A", "AAAA"] as const) {
-      try {
-        const addresses = await Deno.resolveDns(host, type);
-        if (addresses.length > 0) return addresses[0];
-      } catch {
-        // The next type; a name without any address is no error here.
-      }
-    }
-    this.options.log("next_hop_unknown", { host: formatAddress({ host, port: 0 }).replace(/:0$/, "") });
-    return undefined;
-  }
-}
-
-/** Whether a message is a response: it begins with "SIP/", which no method can. */
-function isResponse(buffer: Uint8Array, start: number): boolean {
-  return buffer[start] === 0x53 && buffer[start + 1] === 0x49 && buffer[start + 2] === 0x50 &&
-    buffer[start + 3] === 0x2f;
 }
 
 /** From the key shared with DBclient, so that calls outlive a restart of the proxy; without one, drawn at random. */

@@ -10,6 +10,11 @@ export const RELOADABLE: readonly (keyof ProxyValues)[] = [
   "pc_enable",
   "foreign_from",
   "record_route",
+  "dispatcher_list",
+  "ds_set",
+  "ds_alg",
+  "tls_certificate",
+  "tls_private_key",
   "drain",
 ];
 /** Where the others come from: read again each time. */

@@ -10,7 +10,7 @@ import {
   VERDICTS,
 } from "../mod.ts";
 import { type AuthKind, PROXY_AUTH, WWW_AUTH } from "./auth_kind.ts";
-import { type Destination, textDestination } from "./destination.ts";
+import type { Destination, Destinations } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import type { Fork, ForkOptions } from "./fork.ts";
 import { HeaderEdits } from "./header_edits.ts";
@@ -41,6 +41,7 @@ type Progress =
   | "done";
 
 const NO_HEADERS: readonly string[] = [];
+const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
 /** RFC 3261 §11.2: what a proxy says of itself. */
 const CAPABILITIES: readonly string[] = [
   "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH",
@@ -411,7 +412,9 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   dsSelect(set: number, algorithm: DispatchAlgorithm = "round_robin"): boolean {
     const { dispatcher } = this.core.services;
     if (dispatcher === undefined) throw new TypeError("dsSelect: there is no dispatcher");
-    this.#nextHops = dispatcher.select(set, algorithm, this.#message).map(textDestination);
+    this.#nextHops = dispatcher.select(set, algorithm, this.#message).map((uri) =>
+      this.core.destinations.ofText(uri)
+    );
     return this.#nextHops.length > 0;
   }
 
@@ -429,10 +432,19 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   relay(to?: string | readonly RelayTarget[], options?: RelayOptions): void {
     if (typeof to === "object") this.#targets = to;
-    this.#relayTo(typeof to === "string" ? textDestination(to) : undefined, options?.recurse ?? false);
+    this.#relayTo(
+      typeof to === "string" ? this.core.destinations.ofText(to) : undefined,
+      options?.recurse ?? false,
+    );
   }
 
   relay_to_next_hop(): void {
+    const { nextHopSet } = this.core.services;
+    if (nextHopSet !== undefined) {
+      const { set, algorithm } = nextHopSet;
+      if (!this.dsSelect(set, algorithm)) return this.reply(503, undefined, RETRY_LATER);
+      return this.#relayTo(undefined, false);
+    }
     // Without a next hop, a Request-URI that names this proxy would come back to it until Max-Forwards is used up.
     if (this.core.nextHop === undefined && this.isForUs) return this.reply(404);
     this.#relayTo(this.core.nextHop, false);
@@ -451,7 +463,9 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
         this.server,
         this.source,
         this,
-        this.#isBare && this.#targets !== undefined ? bareDestination(this.#targets) : first,
+        this.#isBare && this.#targets !== undefined
+          ? bareDestination(this.#targets, this.core.destinations)
+          : first,
         this.#isBare,
         this.#now,
       );
@@ -483,7 +497,9 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     // What was relayed already has a transaction, and keeps it.
     if (this.#fork !== undefined) return this.relay(destination);
     this.#progress = "done";
-    const target = destination === undefined ? this.#nextHops?.[0] : textDestination(destination);
+    const target = destination === undefined
+      ? this.#nextHops?.[0]
+      : this.core.destinations.ofText(destination);
     this.core.forward(this.#message, this.server, this.source, this, target, true, this.#now);
   }
 
@@ -580,8 +596,8 @@ function checkTable(table: string): void {
 }
 
 /** Where what has no branches goes: to the first of its targets. */
-function bareDestination(targets: readonly RelayTarget[]): Destination {
+function bareDestination(targets: readonly RelayTarget[], destinations: Destinations): Destination {
   return targets.length === 0
     ? { status: 500, reason: "No target" }
-    : targets[0].received ?? textDestination(targets[0].uri);
+    : targets[0].received ?? destinations.ofText(targets[0].uri);
 }

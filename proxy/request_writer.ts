@@ -155,8 +155,8 @@ export class RequestWriter {
 
   /** RFC 3261 §16.6 step 4; twice where the request leaves by another way than it came (RFC 5658). */
   #recordRoute(patch: Patch, from: Address, target: Address): void {
-    const out = faceOf(this.names.facing(target), target);
-    const came = faceOf(this.names.facing(from), from);
+    const out = this.names.facing(target);
+    const came = this.names.facing(from);
     this.#pushRecordRoute(patch, out);
     // Both lines stand at one place, in the order in which they are given: the outer one is on top.
     if (came !== out) this.#pushRecordRoute(patch, came);
@@ -165,9 +165,7 @@ export class RequestWriter {
   #pushRecordRoute(patch: Patch, face: string): void {
     let line = this.#recordRoutes.get(face);
     if (line === undefined) {
-      const [self, transport] = splitFace(face);
-      const parameter = transport === "udp" ? "" : `;transport=${transport}`;
-      line = new LineStart(`<sip:${self}${parameter};lr;did=`, TAG_DIGITS + 1);
+      line = new LineStart(`<sip:${face};lr;did=`, TAG_DIGITS + 1);
       this.#recordRoutes.set(face, line);
     }
     const { message } = patch;
@@ -179,13 +177,12 @@ export class RequestWriter {
   }
 
   #via(patch: Patch, target: Address, routing: number, stateless: boolean): void {
-    const face = faceOf(this.names.viaFacing(target), target);
+    const face = this.names.viaFacing(target);
     const vias = stateless ? this.#statelessVias : this.#vias;
     let line = vias.get(face);
     if (line === undefined) {
-      const [self, transport] = splitFace(face);
       const start = stateless ? this.branches.statelessStart : this.branches.uniqueStart;
-      line = new LineStart(`SIP/2.0/${transport.toUpperCase()} ${self};branch=${start}`, BRANCH_LENGTH);
+      line = new LineStart(`${face};branch=${start}`, BRANCH_LENGTH);
       vias.set(face, line);
     }
     const { bytes } = line;
@@ -194,16 +191,6 @@ export class RequestWriter {
       : this.branches.writeUnique(bytes, line.length, routing);
     pushVia(patch, bytes, 0, end);
   }
-}
-
-/** A face and its transport as one text; UDP adds nothing. */
-function faceOf(self: string, { transport }: Address): string {
-  return transport === undefined || transport === "udp" ? self : `${self} ${transport}`;
-}
-
-function splitFace(face: string): [self: string, transport: string] {
-  const [self, transport = "udp"] = face.split(" ");
-  return [self, transport];
 }
 
 function removeFirst(patch: Patch, count: number): void {

@@ -132,6 +132,8 @@ export interface FloodService {
 export interface RouteServices {
   readonly location?: LocationService;
   readonly dispatcher?: DispatcherService;
+  /** The set that relay_to_next_hop goes to, in the place of `--next_hop`. */
+  readonly nextHopSet?: { readonly set: number; readonly algorithm: DispatchAlgorithm };
   readonly flood?: FloodService;
 }
 

@@ -239,7 +239,7 @@ Deno.test("route: an ACK is never challenged and never answered", () => {
 Deno.test("route: relay to a place that cannot be reached is answered", () => {
   for (
     const [destination, status] of [["sips:203.0.113.5", 416], ["nonsense", 500], [
-      "sip:203.0.113.5;transport=tcp",
+      "sip:203.0.113.5;transport=sctp",
       500,
     ]] as const
   ) {

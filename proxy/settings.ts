@@ -1,16 +1,23 @@
 /** From flag values to the options of the proxy's parts: what no single flag can check is checked here. */
 import {
   type Address,
+  defaultPort,
   DIGEST_ALGORITHMS,
   type DigestAlgorithm,
+  formatTransportAddress,
   isLoopback,
+  isReliable,
   parseHostPort,
+  parseNameServer,
   parseUri,
+  type TlsIdentity,
+  type Transport,
   UsageError,
 } from "../mod.ts";
 import { isAddress, uriDestination } from "./destination.ts";
 import type { AuthMode } from "./default_route.ts";
 import { MAX_REALMS } from "./cache/layout.ts";
+import type { DestinationEntry } from "./dispatcher/destinations.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 import type { ProxyValues } from "./options.ts";
 import { parseLocationUrl } from "./registrar/location_store.ts";
@@ -18,7 +25,14 @@ import { parseLocationUrl } from "./registrar/location_store.ts";
 /** Settings that took more than reading a value. */
 export interface Settings {
   readonly listen: readonly Address[];
-  readonly advertise: Address | undefined;
+  /** What others see of the listeners: one without a transport stands for all. */
+  readonly advertise: readonly Address[];
+  /** For tls listeners. */
+  readonly tls?: TlsIdentity;
+  /** Certificates, PEM, that next hops over TLS may be signed by. */
+  readonly tlsAuthorities?: readonly string[];
+  /** What `--dispatcher_list` holds. */
+  readonly dispatcher?: readonly DestinationEntry[];
   readonly auth: AuthMode;
   readonly methods: ReadonlySet<string>;
   readonly aliases: ReadonlyMap<string, string>;
@@ -36,12 +50,50 @@ const WILDCARDS = ["0.0.0.0", "::"];
 /** A method without small letters: methods are compared by case, so that "invite" would authenticate no INVITE. */
 const METHOD = /^[A-Z0-9.!%*_+`'~-]+$/;
 
+const LISTENED = /^(?:(udp|tcp|tls):)?(.*)$/;
+
+function readTransportAddress(text: string): Address | undefined {
+  const [, transport, rest] = LISTENED.exec(text)!;
+  const address = parseHostPort(rest, defaultPort(transport as Transport | undefined));
+  return address === undefined || transport === undefined
+    ? address
+    : { ...address, transport: transport as Transport };
+}
+
 function readListen(text: string): Address {
-  const address = text.startsWith("udp:") ? parseHostPort(text.slice(4)) : undefined;
-  if (address === undefined) {
-    throw new UsageError(`--listen: ${JSON.stringify(text)} is not allowed; it takes udp:ADDRESS:PORT`);
+  const address = readTransportAddress(text);
+  if (address?.transport === undefined) {
+    throw new UsageError(
+      `--listen: ${JSON.stringify(text)} is not allowed; it takes udp:ADDRESS:PORT, tcp:… or tls:…`,
+    );
   }
   return address;
+}
+
+function readAdvertise(text: string): Address {
+  const address = readTransportAddress(text);
+  if (address === undefined) {
+    throw new UsageError(
+      `--advertise: ${
+        JSON.stringify(text)
+      } is not allowed; it takes ADDRESS:PORT, or udp:ADDRESS:PORT, tcp:… or tls:…`,
+    );
+  }
+  return address;
+}
+
+function checkListen(values: ProxyValues, listen: readonly Address[]): void {
+  if (listen.length === 0) throw new UsageError("--listen needs a value: udp:ADDRESS:PORT");
+  const seen = new Set<string>();
+  for (const address of listen) {
+    const text = formatTransportAddress(address);
+    if (address.port !== 0 && seen.has(text)) throw new UsageError(`--listen: ${text} is there twice`);
+    seen.add(text);
+  }
+  if (!listen.some(({ transport }) => transport === "tls")) return;
+  for (const flag of ["tls_certificate", "tls_private_key"] as const) {
+    if (values[flag] === undefined) throw new UsageError(`--listen tls:… needs --${flag} FILE`);
+  }
 }
 
 /** Several workers need sockets that threads can share, and free ports for their responses. */
@@ -55,7 +107,9 @@ function checkWorkers({ workers, reply_port, io }: ProxyValues, listen: readonly
       `--reply_port ${reply_port}: ${workers} workers need as many ports up to ${MAX_PORT}`,
     );
   }
-  const taken = listen.find(({ port }) => reply_port <= port && port <= last);
+  const taken = listen.find((address) =>
+    !isReliable(address) && reply_port <= address.port && address.port <= last
+  );
   if (taken !== undefined) {
     throw new UsageError(
       `--reply_port: port ${taken.port} of --listen is one of ${reply_port} to ${last} for the workers`,
@@ -89,16 +143,12 @@ function readAlias(text: string): [string, string] {
  */
 export function readSettings(values: ProxyValues): Settings {
   const listen = values.listen.map(readListen);
-  if (listen.length === 0) throw new UsageError("--listen needs a value: udp:ADDRESS:PORT");
-  for (const ipv6 of [false, true]) {
-    if (listen.filter(({ host }) => host.includes(":") === ipv6).length > 1) {
-      throw new UsageError("--listen takes at most one IPv4 and one IPv6 address");
-    }
-  }
-  const advertise = values.advertise === undefined ? undefined : parseHostPort(values.advertise);
-  if (values.advertise !== undefined && advertise === undefined) {
+  checkListen(values, listen);
+  const advertise = values.advertise.map(readAdvertise);
+  const server = values.dns_servers.find((text) => parseNameServer(text) === undefined);
+  if (server !== undefined) {
     throw new UsageError(
-      `--advertise: ${JSON.stringify(values.advertise)} is not allowed; it takes ADDRESS:PORT`,
+      `--dns_servers: ${JSON.stringify(server)} is not allowed; it takes ADDRESS or ADDRESS:PORT`,
     );
   }
   if (!isLoopback(values.dbclient_addr)) {
@@ -107,7 +157,10 @@ export function readSettings(values: ProxyValues): Settings {
         "has no TLS yet; it takes 127.0.0.1, ::1 or localhost (reach another host through a tunnel)",
     );
   }
-  if (advertise === undefined && listen.some(({ host }) => WILDCARDS.includes(host))) {
+  for (const { host, transport } of listen) {
+    if (
+      !WILDCARDS.includes(host) || advertise.some((entry) => (entry.transport ?? transport) === transport)
+    ) continue;
     throw new UsageError("--listen on a wildcard address needs --advertise ADDRESS:PORT");
   }
   checkWorkers(values, listen);
@@ -138,11 +191,17 @@ export function readSettings(values: ProxyValues): Settings {
   if (values.cache_warmup && values.cache_warmup_file === undefined) {
     throw new UsageError("--cache_warmup needs --cache_warmup_file FILE");
   }
+  if (values.ds_set !== undefined && values.dispatcher_list === undefined) {
+    throw new UsageError("--ds_set needs --dispatcher_list FILE");
+  }
+  if (values.ds_set !== undefined && values.next_hop !== undefined) {
+    throw new UsageError("--ds_set and --next_hop exclude each other");
+  }
   if (values.next_hop !== undefined) {
     const uri = parseUri(values.next_hop);
-    if (uri === undefined || !isAddress(uriDestination(uri))) {
+    if (uri === undefined || !isAddress(uriDestination(uri, true))) {
       throw new UsageError(
-        `--next_hop: ${JSON.stringify(values.next_hop)} is not allowed; it takes sip:ADDRESS:PORT over UDP`,
+        `--next_hop: ${JSON.stringify(values.next_hop)} is not allowed; it takes sip:ADDRESS:PORT`,
       );
     }
   }

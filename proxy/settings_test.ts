@@ -17,9 +17,9 @@ function refused(args: string[], ...parts: string[]): void {
 
 Deno.test("settings: defaults", () => {
   const { listen, advertise, auth, methods, aliases, digestAlgorithms } = settings();
-  assertEquals(listen, [{ host: "127.0.0.1", port: 5060 }]);
+  assertEquals(listen, [{ host: "127.0.0.1", port: 5060, transport: "udp" }]);
   assertEquals([advertise, auth, [...methods], aliases.size, digestAlgorithms], [
-    undefined,
+    [],
     "pc",
     ["INVITE"],
     0,
@@ -29,21 +29,43 @@ Deno.test("settings: defaults", () => {
   ]);
 });
 
-Deno.test("settings: an IPv4 and an IPv6 address, a default port", () => {
-  const { listen } = settings("--listen", "udp:192.0.2.1", "--listen", "udp:[2001:db8::1]:5070");
-  assertEquals(listen, [{ host: "192.0.2.1", port: 5060 }, { host: "2001:db8::1", port: 5070 }]);
-  assertThrows(
-    () => settings("--listen", "udp:192.0.2.1,udp:192.0.2.2:5061"),
-    UsageError,
-    "at most one IPv4",
+Deno.test("settings: several listeners of any transport and family, each with its default port", () => {
+  const tls = ["--tls_certificate", "c.pem", "--tls_private_key", "k.pem"];
+  const { listen } = settings(
+    "--listen",
+    "udp:192.0.2.1,tcp:192.0.2.1",
+    "--listen",
+    "tls:[2001:db8::1]",
+    ...tls,
   );
+  assertEquals(listen, [
+    { host: "192.0.2.1", port: 5060, transport: "udp" },
+    { host: "192.0.2.1", port: 5060, transport: "tcp" },
+    { host: "2001:db8::1", port: 5061, transport: "tls" },
+  ]);
+  assertEquals(settings("--listen", "udp:192.0.2.1,udp:192.0.2.2").listen.length, 2);
+  refused(["--listen", "udp:192.0.2.1,udp:192.0.2.1:5060"], "udp:192.0.2.1:5060 is there twice");
+  refused(["--listen", "tls:192.0.2.1"], "--tls_certificate");
+  refused(["--listen", "tls:192.0.2.1", "--tls_certificate", "c.pem"], "--tls_private_key");
+  const { advertise } = settings(
+    "--listen",
+    "udp:0.0.0.0,tcp:0.0.0.0",
+    "--advertise",
+    "udp:a.example,tcp:b.example:5070",
+  );
+  assertEquals(advertise, [
+    { host: "a.example", port: 5060, transport: "udp" },
+    { host: "b.example", port: 5070, transport: "tcp" },
+  ]);
+  refused(["--listen", "udp:0.0.0.0,tcp:0.0.0.0", "--advertise", "udp:a.example"], "--advertise");
+  refused(["--dns_servers", "ns.example.com"], "--dns_servers", "ns.example.com", "ADDRESS:PORT");
 });
 
 Deno.test("settings: wrong values are one clear line each", () => {
   for (
     const wrong of [
       "127.0.0.1:5060",
-      "tcp:127.0.0.1:5060",
+      "sctp:127.0.0.1:5060",
       "udp:",
       "udp:a b:1",
       "udp:127.0.0.1:70000",
@@ -60,7 +82,7 @@ Deno.test("settings: wrong values are one clear line each", () => {
     refused(["--auth_methods", wrong], "--auth_methods", JSON.stringify(wrong));
   }
   for (
-    const wrong of ["192.0.2.1:5060", "sips:192.0.2.1", "tel:+12", "sip:192.0.2.1;transport=tcp", "sip:", "x"]
+    const wrong of ["192.0.2.1:5060", "tel:+12", "sip:192.0.2.1;transport=sctp", "sip:", "x"]
   ) {
     refused(["--next_hop", wrong], "--next_hop", JSON.stringify(wrong), "sip:ADDRESS:PORT");
   }

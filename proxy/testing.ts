@@ -19,6 +19,7 @@ import {
   type Identity,
   isMalformed,
   loadHashBackend,
+  type Located,
   parseAuth,
   parseFlags,
   parsePcChallenge,
@@ -31,6 +32,7 @@ import {
   responseMac,
   seededRandom,
   SipMessage,
+  type SipTarget,
   toHex,
   type VerifyStatus,
   writePcAnswer,
@@ -155,7 +157,7 @@ export interface Sent {
 export interface HarnessOptions {
   readonly route?: RouteFunction;
   /** Addresses of names; a name that is missing has none. */
-  readonly names?: Readonly<Record<string, string>>;
+  readonly names?: Readonly<Record<string, string | readonly string[]>>;
   /** Usual flags that are left out. */
   readonly omit?: readonly string[];
   /** Where users are, instead of a location of the proxy's own. */
@@ -181,7 +183,7 @@ export class ProxyHarness {
   /** What `send` returns. */
   transportWorks = true;
   /** Look-ups of names that wait, when the test holds them back. */
-  readonly lookUps: { readonly host: string; done(address: string | undefined): void }[] = [];
+  readonly lookUps: { readonly host: string; done(...addresses: string[]): void }[] = [];
   holdLookUps = false;
 
   /** @param flags added to the usual ones; a flag given again replaces it */
@@ -200,10 +202,18 @@ export class ProxyHarness {
         this.sent.push({ at: this.now, to, text: decoder.decode(bytes), bytes });
         return this.transportWorks;
       },
-      resolve: (host: string, done: (address: string | undefined, now: number) => void) => {
-        const finish = (address: string | undefined) => done(address, this.now);
+      locate: ({ host, port, transport }: SipTarget, done: Located) => {
+        const finish = (...addresses: string[]) =>
+          done(
+            addresses.map((ip) => ({
+              host: ip,
+              port: port || 5060,
+              ...transport === undefined ? {} : { transport },
+            })),
+            this.now,
+          );
         if (this.holdLookUps) this.lookUps.push({ host, done: finish });
-        else finish(options.names?.[host]);
+        else finish(...[options.names?.[host] ?? []].flat());
       },
       log: (event: string, fields: Readonly<Record<string, string | number>>) =>
         void this.logs.push(`${event} ${JSON.stringify(fields)}`),

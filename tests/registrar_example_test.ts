@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import route from "../examples/route_registrar.ts";
 import {
-  ackOf,
+  forwardedCall,
   header,
   headers,
   PcCaller,

@@ -57,6 +57,22 @@ export function mergeEntries<T extends FlagTable>(
 }
 
 /**
+ * Reads a TOML document.
+ *
+ * @param path name of the file, for error texts
+ * @throws {UsageError} for damaged TOML: `file:line:column: …`
+ */
+export function parseToml(path: string, text: string): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const reason = error.message.split("\n")[0].replace("Invalid TOML document: ", "");
+    throw new UsageError(`${path}:${error.line}:${error.column}: ${reason}`);
+  }
+}
+
+/**
  * Merges a TOML file under the flags of a command line: what stands on the command line wins.
  *
  * @param table the program's flags
@@ -80,18 +96,10 @@ export function mergeConfig<T extends FlagTable>(
   path: string,
   text: string,
 ): ParsedFlags<T> {
-  let document: Record<string, unknown>;
-  try {
-    document = parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    const reason = error.message.split("\n")[0].replace("Invalid TOML document: ", "");
-    throw new UsageError(`${path}:${error.line}:${error.column}: ${reason}`);
-  }
   return mergeEntries(
     table,
     flags,
-    Object.entries(document).map(([key, value]) => {
+    Object.entries(parseToml(path, text)).map(([key, value]) => {
       const where = `${path}:${position(text, key)}: ${key}`;
       const scalar = Array.isArray(value) ? value.map(String).join(",") : value;
       if (typeof scalar === "object") throw new UsageError(`${where}: a single value or a list is needed`);

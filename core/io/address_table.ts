@@ -5,6 +5,7 @@ import type { Address } from "../sip/address.ts";
 export interface NetAddress extends Address {
   readonly hostname: string;
   readonly transport: "udp";
+  readonly flow: number;
 }
 
 /** More addresses than this at once, and the table starts anew: a flood of spoofed sources must not fill the memory. */
@@ -15,8 +16,11 @@ export class AddressTable {
   #hosts = new Map<string, Map<number, NetAddress>>();
   #size = 0;
 
-  /** @param limit addresses at most */
-  constructor(private readonly limit: number = MAX_ADDRESSES) {}
+  /**
+   * @param limit addresses at most
+   * @param flow of them all: see {@linkcode Address.flow}
+   */
+  constructor(private readonly limit: number = MAX_ADDRESSES, private readonly flow = 0) {}
 
   /** How many addresses it holds. */
   get size(): number {
@@ -34,7 +38,7 @@ export class AddressTable {
       ports = undefined;
     }
     if (ports === undefined) this.#hosts.set(host, ports = new Map());
-    const address: NetAddress = { host, port, hostname: host, transport: "udp" };
+    const address: NetAddress = { host, port, hostname: host, transport: "udp", flow: this.flow };
     ports.set(port, address);
     this.#size++;
     return address;

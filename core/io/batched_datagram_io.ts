@@ -47,7 +47,7 @@ export class BatchedDatagramSocket implements DatagramSocket {
   readonly #options: DatagramOptions;
   readonly #system: DatagramSystem;
   readonly #moderation: number;
-  readonly #peers = new PeerTable(systemRandom.below(2 ** 32));
+  readonly #peers: PeerTable;
   /** The last look at the clock. */
   #now = now();
   readonly #rate = new ArrivalRate(this.#now);
@@ -83,6 +83,7 @@ export class BatchedDatagramSocket implements DatagramSocket {
   constructor(system: DatagramSystem, options: DatagramOptions) {
     this.#system = system;
     this.#options = options;
+    this.#peers = new PeerTable(systemRandom.below(2 ** 32), options.flow);
     this.#moderation = options.moderation ?? DEFAULT_MODERATION_MS;
     this.#received = new MessageBatch(BATCH, options.maxDatagram ?? MAX_DATAGRAM, options.memory);
     this.local = { host: hostOf(system.sockaddr, 0), port: portOf(system.sockaddr, 0) };

@@ -101,6 +101,8 @@ export interface DatagramOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** What tells this listener from others: `flow` of the addresses that datagrams come from. Default 0. */
+  readonly flow?: number;
   /**
    * Whether other sockets that ask for it too may be bound to the same port (SO_REUSEPORT); the system then spreads
    * the datagrams over them by their source. Batched sockets only. Default false.

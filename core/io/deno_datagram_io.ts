@@ -1,5 +1,4 @@
 /** UDP over Deno's own sockets (`Deno.listenDatagram`): works wherever Deno does, one system call per datagram. */
-import { firstLine } from "../cli/first_line.ts";
 import { type Address, formatAddress } from "../sip/address.ts";
 import { AddressTable, type NetAddress } from "./address_table.ts";
 import {
@@ -15,6 +14,7 @@ import {
   type SendSlot,
 } from "./datagram.ts";
 import { now } from "./clock_io.ts";
+import { openReason } from "./open_reason_io.ts";
 import { inNextTurn } from "./turn_io.ts";
 
 /** Datagrams that may wait to be sent. */
@@ -38,7 +38,7 @@ class DenoDatagramSocket implements DatagramSocket {
   truncated = 0;
   readonly #socket: Deno.DatagramConn;
   readonly #options: DatagramOptions;
-  readonly #addresses = new AddressTable();
+  readonly #addresses: AddressTable;
   readonly #slots: Uint8Array[] = [];
   #queue: Queued[] = [];
   #head = 0;
@@ -52,6 +52,7 @@ class DenoDatagramSocket implements DatagramSocket {
   constructor(socket: Deno.DatagramConn, options: DatagramOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#addresses = new AddressTable(undefined, options.flow);
     const { hostname, port } = socket.addr as Deno.NetAddr;
     this.local = { host: hostname, port };
     this.#receiving = this.#receive();
@@ -166,14 +167,6 @@ export function openDenoDatagramSocket(options: DatagramOptions): Promise<Datagr
     const socket = Deno.listenDatagram({ transport: "udp", hostname: options.host, port: options.port });
     return Promise.resolve(new DenoDatagramSocket(socket, options));
   } catch (error) {
-    return Promise.reject(new Error(`${name}: ${reasonOf(error)}`, { cause: error }));
+    return Promise.reject(new Error(`${name}: ${openReason(error)}`, { cause: error }));
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) return OpenProblem.PORT_IN_USE;
-  if (error instanceof Deno.errors.AddrNotAvailable) return OpenProblem.NO_SUCH_ADDRESS;
-  if (error instanceof Deno.errors.NotCapable) return OpenProblem.NET_NOT_ALLOWED;
-  if (error instanceof Deno.errors.PermissionDenied) return OpenProblem.PORT_NOT_ALLOWED;
-  return firstLine(error);
 }

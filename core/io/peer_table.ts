@@ -18,6 +18,7 @@ export class Peer implements Address {
     readonly port: number,
     /** `sockaddr_in` or `sockaddr_in6`. */
     readonly sockaddr: Uint32Array,
+    readonly flow: number,
   ) {}
 }
 
@@ -42,8 +43,11 @@ export class PeerTable {
   readonly #named = new Map<string, Map<number, Peer>>();
   #namedCount = 0;
 
-  /** @param seed any 32-bit number that a sender does not know: the sets differ by it */
-  constructor(private readonly seed: number) {}
+  /**
+   * @param seed any 32-bit number that a sender does not know: the sets differ by it
+   * @param flow of them all: see {@linkcode Address.flow}
+   */
+  constructor(private readonly seed: number, private readonly flow = 0) {}
 
   /** The object for the socket address at words[at]. */
   fromSockaddr(words: Uint32Array, at: number): Peer {
@@ -71,7 +75,7 @@ export class PeerTable {
     this.#next[set] = (this.#next[set] + 1) % WAYS;
     keys.set([w0, w1, w2, w3, w4, w5], index * KEY_WORDS);
     const sockaddr = words.slice(at, at + (ipv4 ? SOCKADDR_IN_WORDS : SOCKADDR_IN6_WORDS));
-    return this.#peers[index] = new Peer(hostOf(words, at), portOf(words, at), sockaddr);
+    return this.#peers[index] = new Peer(hostOf(words, at), portOf(words, at), sockaddr, this.flow);
   }
 
   /** The object for any address; undefined if its host is no IP address. */

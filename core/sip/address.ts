@@ -16,6 +16,8 @@ export interface Address {
    * UDP listener that a message came in at, counted from -1. 0 or absent: any.
    */
   readonly flow?: number;
+  /** The domain that was looked up, for TLS: the certificate has to be good for it (RFC 5922 §4). */
+  readonly name?: string;
 }
 
 /** Whether messages to an address go over a connection, which loses none (RFC 3261 §17, "reliable transport"). */

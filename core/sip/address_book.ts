@@ -1,5 +1,6 @@
 /** One object per address that messages name again and again: found by its bytes, so that no text is made of them. */
-import type { Address } from "./address.ts";
+import { parseIpAddress } from "../io/ip_address.ts";
+import { type Address, defaultPort, type Transport } from "./address.ts";
 import { decodeText, equalsText } from "./ascii.ts";
 
 /** Places: a power of two. Two addresses that share one take turns in it. */
@@ -23,16 +24,33 @@ const PLACES = 1024;
  */
 export class AddressBook {
   readonly #places: (Address | undefined)[] = new Array(PLACES).fill(undefined);
+  /** The ports as they were asked for. */
+  readonly #ports = new Int32Array(PLACES);
 
-  /** The address with the host buffer[start, end), without brackets. */
-  at(buffer: Uint8Array, start: number, end: number, port: number): Address {
+  /**
+   * The address with the host buffer[start, end), without brackets.
+   *
+   * @param port 0: none is named. An IP address gets that of the transport then, a name keeps the 0: RFC 3263 §4.2
+   * @param transport undefined: none is named
+   */
+  at(buffer: Uint8Array, start: number, end: number, port: number, transport?: Transport): Address {
     let hash = port;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ buffer[i], 0x01000193);
     const place = (hash ^ hash >>> 15) & (PLACES - 1);
     const known = this.#places[place];
-    if (known !== undefined && known.port === port && equalsText(buffer, start, end, known.host)) {
+    if (
+      known !== undefined && this.#ports[place] === port && known.transport === transport &&
+      equalsText(buffer, start, end, known.host)
+    ) {
       return known;
     }
-    return this.#places[place] = { host: decodeText(buffer, start, end), port };
+    this.#ports[place] = port;
+    return this.#places[place] = addressOf(decodeText(buffer, start, end), port, transport);
   }
+}
+
+/** The address that a host, a port (0: none) and a transport (undefined: none) name. */
+export function addressOf(host: string, port: number, transport: Transport | undefined): Address {
+  if (port === 0 && parseIpAddress(host) !== undefined) port = defaultPort(transport);
+  return transport === undefined ? { host, port } : { host, port, transport };
 }

@@ -6,7 +6,7 @@ import { HeaderIndex } from "./scan.ts";
 
 /** What comes out of a stream. */
 export type StreamEvent =
-  /** One whole message, buffer[start, end). The bytes are good until the next `push`. */
+  /** One whole message, buffer[start, end). The bytes are good until the next `push`, if the chunk pushed stays as it is. */
   | { readonly type: "message"; readonly buffer: Uint8Array; readonly start: number; readonly end: number }
   /** A double line end between messages: answer with a single one, CR LF (RFC 5626 §4.4.1). */
   | { readonly type: "ping" }
@@ -30,6 +30,10 @@ export interface StreamLimits {
   readonly maxMessageBytes?: number;
 }
 
+const NOTHING = new Uint8Array(0);
+/** For the look at one header section; all streams share it. */
+let sharedIndex: HeaderIndex | undefined;
+
 /** Our own bounds; RFC 3261 sets none. */
 const MAX_HEADER_BYTES = 16_384;
 const MAX_MESSAGE_BYTES = 65_536;
@@ -51,7 +55,9 @@ const MAX_MESSAGE_BYTES = 65_536;
 export class StreamFramer {
   readonly maxHeaderBytes: number;
   readonly maxMessageBytes: number;
-  #buffer = new Uint8Array(4096);
+  /** Bytes of its own, or the chunk at hand when nothing was left of the one before. */
+  #buffer = NOTHING;
+  #owned = false;
   /** What is not yet given out is buffer[start, length). */
   #start = 0;
   #length = 0;
@@ -61,7 +67,6 @@ export class StreamFramer {
   /** The end of the message whose body is awaited, or -1. */
   #messageEnd = -1;
   #failed = false;
-  #index = new HeaderIndex();
 
   constructor(limits: StreamLimits = {}) {
     this.maxHeaderBytes = limits.maxHeaderBytes ?? MAX_HEADER_BYTES;
@@ -78,8 +83,8 @@ export class StreamFramer {
     return this.#length - this.#start;
   }
 
-  /** Takes bytes, copies them, and gives what they complete, in order. */
-  push(chunk: Uint8Array): StreamEvent[] {
+  /** Takes bytes, and gives what they complete, in order; what is left over is copied. */
+  push(chunk: Uint8Array<ArrayBuffer>): StreamEvent[] {
     const events: StreamEvent[] = [];
     if (this.#failed) return events;
     this.#take(chunk);
@@ -90,17 +95,29 @@ export class StreamFramer {
       this.#start = this.#searched = this.#messageEnd;
       this.#messageEnd = -1;
     }
+    if (!this.#owned) this.#keepRest();
     return events;
   }
 
-  #take(chunk: Uint8Array): void {
+  /** Gives memory back that holds nothing any more, when the events of the last `push` are done with. */
+  release(): void {
+    if (this.#start < this.#length) return;
+    this.#buffer = NOTHING;
+    this.#owned = false;
+    this.#start = this.#length = this.#searched = 0;
+  }
+
+  #take(chunk: Uint8Array<ArrayBuffer>): void {
+    this.release();
+    if (!this.#owned) {
+      this.#buffer = chunk;
+      this.#length = chunk.length;
+      return;
+    }
     // Whatever was given out is done with now, so that the rest may move to the front.
     if (this.#start > 0) {
       this.#buffer.copyWithin(0, this.#start, this.#length);
-      this.#length -= this.#start;
-      this.#searched -= this.#start;
-      if (this.#messageEnd >= 0) this.#messageEnd -= this.#start;
-      this.#start = 0;
+      this.#moveTo(0);
     }
     if (this.#length + chunk.length > this.#buffer.length) {
       const larger = new Uint8Array(2 * (this.#length + chunk.length));
@@ -109,6 +126,30 @@ export class StreamFramer {
     }
     this.#buffer.set(chunk, this.#length);
     this.#length += chunk.length;
+  }
+
+  /** Copies what the chunk has left of a message, so that the chunk may be used again. */
+  #keepRest(): void {
+    const rest = this.#length - this.#start;
+    if (rest === 0 || this.#failed) {
+      this.#buffer = NOTHING;
+      this.#start = this.#length = this.#searched = 0;
+      return;
+    }
+    const expected = this.#messageEnd < 0 ? 2 * rest : this.#messageEnd - this.#start;
+    const own = new Uint8Array(expected);
+    own.set(this.#buffer.subarray(this.#start, this.#length));
+    this.#buffer = own;
+    this.#owned = true;
+    this.#moveTo(0);
+  }
+
+  #moveTo(start: number): void {
+    const by = this.#start - start;
+    this.#length -= by;
+    this.#searched -= by;
+    if (this.#messageEnd >= 0) this.#messageEnd -= by;
+    this.#start = start;
   }
 
   /** Finds the end of the header section and the length of the body. False when more bytes are needed, or on an error. */
@@ -151,7 +192,7 @@ export class StreamFramer {
 
   #readLength(events: StreamEvent[], headEnd: number): boolean {
     const buffer = this.#buffer;
-    const index = this.#index;
+    const index = sharedIndex ??= new HeaderIndex();
     let lineEnd = this.#start;
     while (buffer[lineEnd] !== LF) lineEnd++;
     // A malformed line or one too many is no matter of framing: the reader of the message finds it again.

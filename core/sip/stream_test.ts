@@ -5,7 +5,7 @@ import { StreamFramer, type StreamLimits } from "./stream.ts";
 import { INVITE, lines, RESPONSE } from "./test_messages.ts";
 
 /** What comes out, as text, when the bytes come in chunks of `size`. */
-function events(bytes: Uint8Array, size: number, limits?: StreamLimits): string[] {
+function events(bytes: Uint8Array<ArrayBuffer>, size: number, limits?: StreamLimits): string[] {
   const framer = new StreamFramer(limits);
   const found: string[] = [];
   for (let at = 0; at < bytes.length; at += size) {
@@ -22,7 +22,7 @@ function events(bytes: Uint8Array, size: number, limits?: StreamLimits): string[
   return found;
 }
 
-function sameInAnyChunks(bytes: Uint8Array, limits?: StreamLimits): string[] {
+function sameInAnyChunks(bytes: Uint8Array<ArrayBuffer>, limits?: StreamLimits): string[] {
   const whole = events(bytes, bytes.length, limits);
   for (const size of [1, 2, 3, 7, 64, 1000]) {
     assertEquals(events(bytes, size, limits), whole, `chunks of ${size}`);

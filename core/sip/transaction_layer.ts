@@ -1,5 +1,5 @@
 /** The transaction layer (RFC 3261 §17): matches messages to transactions and is the door for their user. Sans-I/O. */
-import type { Address } from "./address.ts";
+import { type Address, sameAddress } from "./address.ts";
 import { skipToken, SP } from "./ascii.ts";
 import { KeyedHash } from "./keyed_hash.ts";
 import { SipMessage } from "./message.ts";
@@ -423,7 +423,7 @@ export class TransactionLayer {
     const serials: number[] = [];
     for (let tx = 0; tx < this.#table.used; tx++) {
       const other = this.#table.to(tx);
-      if (!this.isLive(tx) || other.port !== to.port || other.host !== to.host) continue;
+      if (!this.isLive(tx) || !sameAddress(other, to)) continue;
       failed.push(tx);
       serials.push(this.serialOf(tx));
     }

@@ -69,7 +69,7 @@ function run(seed: number): void {
       if (finals.length === 0) harness.receive(random.below(2) === 0 ? text : cancelOf(text));
     } else if (what === 2) harness.runTo(harness.now + pick([10, 600, 4000, 33_000, 200_000]));
     else if (what === 3 && harness.lookUps.length > 0) {
-      harness.lookUps.shift()!.done(random.below(2) === 0 ? pick(PLACES).host : undefined);
+      harness.lookUps.shift()!.done(...(random.below(2) === 0 ? [pick(PLACES).host] : []));
     } else if (outward.length > 0) {
       const { text, to } = pick(outward);
       const contact = random.below(2) === 0
@@ -80,11 +80,11 @@ function run(seed: number): void {
     collect();
   }
   harness.transportWorks = true;
-  for (const { done } of harness.lookUps.splice(0)) done(undefined);
+  for (const { done } of harness.lookUps.splice(0)) done();
   const end = harness.now + END_MS;
   while (harness.now < end) {
     harness.runTo(harness.now + 10_000);
-    for (const { done } of harness.lookUps.splice(0)) done(undefined);
+    for (const { done } of harness.lookUps.splice(0)) done();
     collect();
   }
   const failures = harness.logs.filter((line) => !line.includes("no decision"));

@@ -231,7 +231,7 @@ Deno.test("RFC 3261 16.6.4: Record-Route towards a stream names its transport, a
   const harness = routed((_request, proxy) => {
     proxy.record_route();
     proxy.relay([{ uri: "sip:bob@example.com", received: target }]);
-  });
+  }, ["--listen", "udp:192.0.2.1:5060,tcp:192.0.2.1:5060"]);
   harness.receive(request("INVITE"));
   const values = headers(harness.take().slice(-1)[0].text, "Record-Route");
   assertMatch(values[0], /^<sip:192\.0\.2\.1:5060;transport=tcp;lr;did=/);

@@ -5,8 +5,10 @@ import {
   bindDatagramSockets,
   type BoundSocket,
   clockOrigin,
+  isReliable,
   now,
   systemRandom,
+  tryToListen,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { Location } from "../location.ts";
@@ -28,8 +30,9 @@ const NOBODY: IssueService = {
 /** What is needed beside the flags; the routing function is loaded by the workers. */
 export type WorkerOptions = Pick<RunOptions, "values" | "settings" | "hashes" | "keys" | "warmup" | "log">;
 
-/** The sockets of one address listened on, one of each sort for each worker. */
+/** What there is of one address listened on: UDP sockets, one of each sort for each worker; connections are the workers' own. */
 interface Bound {
+  readonly local: Address;
   readonly listen: readonly BoundSocket[];
   readonly reply: readonly BoundSocket[];
 }
@@ -79,7 +82,7 @@ export class WorkerProxy implements ProgramProxy {
     const bound: Bound[] = [];
     let keeper: LocationKeeper | undefined;
     try {
-      for (const { host, port } of options.settings.listen) bound.push(await bind(options, host, port));
+      for (const address of options.settings.listen) bound.push(await bind(options, address));
       const cache = newCache(values, hashes, systemRandom);
       let preloaded = 0;
       if (warmup !== undefined) {
@@ -113,7 +116,7 @@ export class WorkerProxy implements ProgramProxy {
   }
 
   get listening(): Address[] {
-    return this.#bound.map(({ listen }) => listen[0].local);
+    return this.#bound.map(({ local }) => local);
   }
 
   statistics(): Record<string, number> {
@@ -132,6 +135,13 @@ export class WorkerProxy implements ProgramProxy {
   }
 
   reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {
+    const { tls } = settings;
+    try {
+      // Tried here first, so that bad ones are told of at once.
+      if (tls !== undefined) tryToListen({ host: "127.0.0.1", port: 0, transport: "tls" }, tls);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     Object.assign(this.#routing, { values, settings, version });
     const routing = { values: workerValues(values), settings, version };
     this.#crew.reload({ kind: "reload", ...routing });
@@ -149,8 +159,11 @@ export class WorkerProxy implements ProgramProxy {
   }
 }
 
-async function bind({ values }: WorkerOptions, host: string, port: number): Promise<Bound> {
+async function bind({ values, settings }: WorkerOptions, address: Address): Promise<Bound> {
+  // The workers share the port; that nobody else has it, and that the certificate is good, is seen here.
+  if (isReliable(address)) return { local: tryToListen(address, settings.tls), listen: [], reply: [] };
   const { workers, reply_port } = values;
+  const { host, port } = address;
   const reply: BoundSocket[] = [];
   const listen = await bindDatagramSockets(host, port, workers);
   try {
@@ -158,10 +171,10 @@ async function bind({ values }: WorkerOptions, host: string, port: number): Prom
       reply.push(...await bindDatagramSockets(host, reply_port === 0 ? 0 : reply_port + place, 1));
     }
   } catch (error) {
-    close([{ listen, reply }]);
+    close([{ local: address, listen, reply }]);
     throw error;
   }
-  return { listen, reply };
+  return { local: { ...listen[0].local, transport: "udp" }, listen, reply };
 }
 
 function close(bound: readonly Bound[]): void {
@@ -175,6 +188,7 @@ function workerValues(values: ProxyValues): ProxyValues {
     ...values,
     max_transactions: share(values.max_transactions),
     miss_limit: share(values.miss_limit),
+    tcp_max_connections: share(values.tcp_max_connections),
   };
 }
 
@@ -198,18 +212,20 @@ function startOf(
     values: workerValues(routing.values),
     settings: {
       ...routing.settings,
-      listen: bound.map(({ listen }) => listen[place].local),
+      listen: bound.map(({ local }) => local),
       dialogKey: common.dialogKey,
       opaque: common.opaque,
-      reply: { own: bound.map(({ reply }) => reply[place].local), all: common.all },
+      reply: {
+        own: bound.map(({ local, reply }) => reply.length === 0 ? local : reply[place].local),
+        all: common.all,
+      },
     },
     keys,
     shared: {
       cache,
-      sockets: bound.map(({ listen, reply }) => ({
-        listen: listen[place].descriptor,
-        reply: reply[place].descriptor,
-      })),
+      sockets: bound.map(({ listen, reply }) =>
+        listen.length === 0 ? undefined : { listen: listen[place].descriptor, reply: reply[place].descriptor }
+      ),
       serial: serial ?? warmup?.serial,
     },
     location: location === undefined ? [] : [...location.entries(now())],

@@ -3,9 +3,11 @@ import {
   type Address,
   formatAddress,
   type HashBackend,
+  type Located,
   parseFlags,
   type Random,
   seededRandom,
+  type SipTarget,
   toHex,
   type Verdict,
 } from "../../mod.ts";
@@ -69,8 +71,7 @@ export class SimProxy {
       now: queue.now,
       send: (buffer: Uint8Array, start: number, end: number, to: Address) =>
         network.send(this.address, to, buffer, start, end),
-      resolve: (_: string, done: (address: string | undefined, now: number) => void) =>
-        done(undefined, queue.now),
+      locate: (_: SipTarget, done: Located) => done([], queue.now),
       log: (event: string, fields: object) => {
         // A fault of the proxy's own, which it answers with 500.
         if (event === "route_failed") {
