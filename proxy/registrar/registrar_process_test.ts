@@ -211,3 +211,47 @@ Deno.test("registrar: a location that cannot be opened ends the start with one l
     }
   });
 });
+
+Deno.test("registrar: a phone that registered over TCP is called on its connection", async () => {
+  await withUsers(async (dbclient) => {
+    const port = freePort();
+    const proxy = await Running.start("proxy", ...flags(dbclient, port, "--listen", "tcp:127.0.0.1:0"));
+    const tcpPort = Number(/ready on .*tcp:[^ ,]*:(\d+)/.exec(proxy.err)![1]);
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: tcpPort });
+    const caller = new PcCaller("user0", "secret", 1, "Authorization");
+    const next = async () => {
+      const buffer = new Uint8Array(65536);
+      const length = await connection.read(buffer);
+      return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+    };
+    let branch = 0;
+    const parts = (): RequestParts => ({
+      via: `SIP/2.0/TCP 10.0.0.7:5060;rport;branch=z9hG4bKtcp${++branch}`,
+      uri: "sip:example.com",
+      to: "<sip:user0@example.com>",
+      // Where nobody could be reached.
+      contacts: ["<sip:user0@10.0.0.7:5060;transport=tcp>"],
+    });
+    const send = (text: string) => connection.write(new TextEncoder().encode(text));
+    const socket = new TestSocket();
+    try {
+      await send(caller.request("REGISTER", parts()));
+      await send(caller.again(await next(), "REGISTER", parts()));
+      assertEquals(statusOf(await next()), 200);
+      const via = `SIP/2.0/UDP 127.0.0.1:${socket.port};rport;branch=z9hG4bKtocall`;
+      await socket.send(request("MESSAGE", { uri: "sip:user0@example.com", via }), port);
+      const text = await next();
+      assert(
+        text.startsWith("MESSAGE sip:user0@10.0.0.7:5060;transport=tcp SIP/2.0\r\nVia: SIP/2.0/TCP "),
+        text,
+      );
+      await send(response(text, 200));
+      assertEquals(statusOf(await socket.nextButTrying("answer")), 200);
+    } finally {
+      connection.close();
+      await socket.close();
+      const ended = await proxy.end();
+      assertEquals(ended.code, 0, ended.err);
+    }
+  });
+});

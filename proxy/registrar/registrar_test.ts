@@ -263,6 +263,18 @@ Deno.test("registrar: a phone behind an address translation is called where it w
   }
 });
 
+Deno.test("registrar: a phone that came over a connection is called on it (RFC 5626 §5.3)", () => {
+  const seen = { host: "203.0.113.7", port: 30000, transport: "tcp", flow: 7 } as const;
+  for (const rport of ["", ";rport"]) {
+    const harness = registrar();
+    const via = `SIP/2.0/TCP 203.0.113.7:30000${rport};branch=z9hG4bKq${++cseq}`;
+    harness.receive(register(["<sip:alice@203.0.113.7:30000;transport=tcp>"], { via }), seen);
+    const { first, to } = called(harness);
+    assertEquals(first, "MESSAGE sip:alice@203.0.113.7:30000;transport=tcp SIP/2.0");
+    assertEquals(to, seen);
+  }
+});
+
 Deno.test("registrar: headers and method of a contact do not get into the Request-URI (RFC 4475 §3.1.1.4)", () => {
   const harness = registrar();
   harness.ask(register(["<sip:alice@192.0.2.10;method=BYE;x=1?Route=%3Csip:192.0.2.66%3E>"]));
