@@ -85,6 +85,7 @@ export function readRegistration(
   if ("status" in path) return path;
   const { callId } = message;
   if (callId.length > MAX_TEXT) return bad("Call-ID is too long");
+  if (callId.search(CONTROLS) >= 0) return bad("Call-ID has a control character");
   return {
     callId,
     cseq: message.cseqNumber,
