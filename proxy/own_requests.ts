@@ -4,6 +4,7 @@ import {
   encodeText,
   NO_TRANSACTION,
   type Random,
+  type SipMessage,
   toHex,
   type TransactionId,
   type TransactionLayer,
@@ -26,12 +27,23 @@ interface Ping {
 /** The requests that wait for their answers. */
 export class OwnRequests {
   readonly #waiting = new Map<TransactionId, Ping>();
+  /** Of all branches: nobody else can know it. */
+  readonly #prefix: string;
 
   constructor(
     private readonly layer: () => TransactionLayer,
     private readonly names: LocalNames,
     private readonly random: Random,
-  ) {}
+  ) {
+    this.#prefix = `z9hG4bK${toHex(random.bytes(6))}`;
+  }
+
+  /** Whether a response with a single Via may be one to a request of this proxy: to OPTIONS, or to a CANCEL. */
+  isAnswer(message: SipMessage): boolean {
+    const method = message.cseqMethod;
+    if (method !== "OPTIONS") return method === "CANCEL";
+    return this.#waiting.size > 0 && message.topVia()?.branch.startsWith(this.#prefix) === true;
+  }
 
   /**
    * Sends OPTIONS.
@@ -42,9 +54,9 @@ export class OwnRequests {
   ping(uri: string, to: Address, patience: number, now: number, done: PingDone): void {
     const via = this.names.viaFacing(to);
     const self = via.slice(via.indexOf(" ") + 1);
-    const [branch, tag, callId] = [8, 8, 16].map((count) => toHex(this.random.bytes(count)));
+    const [branch, tag, callId] = [6, 8, 16].map((count) => toHex(this.random.bytes(count)));
     const bytes = encodeText(
-      `OPTIONS ${uri} SIP/2.0\r\nVia: ${via};branch=z9hG4bK${branch};rport\r\nMax-Forwards: 70\r\n` +
+      `OPTIONS ${uri} SIP/2.0\r\nVia: ${via};branch=${this.#prefix}${branch};rport\r\nMax-Forwards: 70\r\n` +
         `From: <sip:ping@${self}>;tag=${tag}\r\nTo: <${uri}>\r\nCall-ID: ${callId}\r\nCSeq: 1 OPTIONS\r\n` +
         `Contact: <sip:${this.names.facing(to)}>\r\nContent-Length: 0\r\n\r\n`,
     );

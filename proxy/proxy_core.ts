@@ -147,9 +147,9 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const message = this.#message;
     const fault = message.parse(buffer, start, end);
     if (fault !== undefined) return this.#refuseMalformed(message, fault, from);
-    // §16.7 step 3: but for those to its own CANCELs, a response that leads no further is none to a request of this proxy, and
+    // §16.7 step 3: but for those to its own requests, a response that leads no further is none to a request of this proxy, and
     // must not end the transaction of one.
-    if (!message.isRequest && message.cseqMethod !== "CANCEL" && message.secondVia() === undefined) {
+    if (!message.isRequest && message.secondVia() === undefined && !this.own.isAnswer(message)) {
       this.counters.strays++;
       return;
     }

@@ -70,6 +70,15 @@ export const STREAM_FLAGS = {
     unit: "bytes",
     help: "What may wait to be sent on one connection; a peer that reads too slowly for it is cut off",
   },
+  tcp_wq_max: {
+    type: "integer",
+    default: 67_108_864,
+    min: 4096,
+    max: 17_179_869_184,
+    unit: "bytes",
+    help:
+      "What may wait on all: to be sent, and of unfinished messages; above it slow peers are cut off sooner",
+  },
   udp_mtu: {
     type: "integer",
     default: 1300,
@@ -96,5 +105,6 @@ export function connectionLimits(values: FlagValues<typeof STREAM_FLAGS>): Conne
     connectMs: values.tcp_connect_timeout,
     stallMs: values.tcp_send_timeout * 1000,
     queueBytes: values.tcp_conn_wq_max,
+    totalBytes: values.tcp_wq_max,
   };
 }

@@ -18,6 +18,8 @@ export interface Received {
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
+/** Ports that are tried. */
+const ATTEMPTS = 20;
 const LIMITS = {
   maxConnections: 100,
   maxPerSource: 100,
@@ -27,6 +29,7 @@ const LIMITS = {
   connectMs: 5000,
   stallMs: 10_000,
   queueBytes: 1 << 20,
+  totalBytes: 1 << 24,
 };
 
 /** Sends and receives messages as text. */
@@ -65,16 +68,24 @@ export class Endpoint {
   ): Promise<Endpoint> {
     const { host = "127.0.0.1", tcp = true, tls, trusts = [] } = options;
     const endpoint = new Endpoint(trusts);
-    endpoint.udp = await openDatagramSocket({
-      host,
-      port: 0,
-      io: "deno",
-      onDatagram: endpoint.#take,
-      onError: (error) => fail(error.message),
-    });
-    const { port } = endpoint.udp.local;
-    // UDP and TCP have one port, as RFC 3261 §18.1.1 takes for granted.
-    if (tcp) endpoint.tcp = endpoint.#streams.listen({ host, port, transport: "tcp" });
+    for (let attempt = 1;; attempt++) {
+      endpoint.udp = await openDatagramSocket({
+        host,
+        port: 0,
+        io: "deno",
+        onDatagram: endpoint.#take,
+        onError: (error) => fail(error.message),
+      });
+      if (!tcp) break;
+      try {
+        // UDP and TCP have one port, as RFC 3261 §18.1.1 takes for granted; it may be in use for TCP.
+        endpoint.tcp = endpoint.#streams.listen({ host, port: endpoint.udp.local.port, transport: "tcp" });
+        break;
+      } catch (error) {
+        await endpoint.udp.close();
+        if (attempt === ATTEMPTS) throw error;
+      }
+    }
     if (tls !== undefined) endpoint.tls = endpoint.#streams.listen({ host, port: 0, transport: "tls" }, tls);
     return endpoint;
   }

@@ -188,7 +188,10 @@ Deno.test("transports: a long request goes by TCP, and by UDP where TCP is refus
         assertMatch((await caller.next("200")).text, /^SIP\/2\.0 200/);
       }
       caller.send(request(caller, "udp", { method: "MESSAGE" }), at.udp);
-      assertEquals(transportOf(lines((await called.next("MESSAGE")).text, "Via")[0]), "UDP");
+      const short = await called.next("MESSAGE");
+      assertEquals(transportOf(lines(short.text, "Via")[0]), "UDP");
+      called.send(answer(short.text, "200 OK"), short.from);
+      await caller.next("200");
     });
     await called.close();
   }
@@ -343,6 +346,29 @@ Deno.test("transports: a dispatcher set shares the load, leaves out what fails, 
     );
   });
   await Promise.all([first, second, third, caller].map((endpoint) => endpoint.close()));
+});
+
+Deno.test("transports: workers share the TCP port; each call stays on its connection", async () => {
+  const called = await Endpoint.open();
+  const next = `sip:127.0.0.1:${called.udp.local.port};transport=tcp`;
+  const flags = [
+    "--workers",
+    "2",
+    "--listen",
+    "udp:127.0.0.1:0",
+    "--listen",
+    "tcp:127.0.0.1:0",
+    "--next_hop",
+    next,
+  ];
+  const proxy = await Running.start("proxy", "--auth", "none", ...flags);
+  const place = places(proxy);
+  const callers = await Promise.all(Array.from({ length: 8 }, () => Endpoint.open()));
+  for (const caller of callers) await wholeCall(caller, called, place.tcp, "tcp", `<${next}>`);
+  await wholeCall(callers[0], called, place.udp, "udp", `<${next}>`);
+  const { code, err } = await proxy.end();
+  assertEquals(code, 0, err);
+  await Promise.all([called, ...callers].map((endpoint) => endpoint.close()));
 });
 
 Deno.test("transports: what cannot be listened on or read is one line", async () => {

@@ -77,6 +77,11 @@ export class StreamConnection {
     return this.#writer?.queued ?? 0;
   }
 
+  /** Bytes of an unfinished message. */
+  get pending(): number {
+    return this.#framer.pending;
+  }
+
   /** How long the peer has taken nothing of what waits, ms. */
   stalled(time: number): number {
     return this.#writer?.stalled(time) ?? 0;

@@ -20,6 +20,8 @@ export interface ConnectionLimits {
   readonly stallMs: number;
   /** Bytes that may wait to be sent on one connection. */
   readonly queueBytes: number;
+  /** Bytes that wait in all, to be sent and of unfinished messages; above it who is slow is cut off sooner. */
+  readonly totalBytes: number;
 }
 
 /** A certificate chain and its key, PEM. */

@@ -12,6 +12,9 @@ import type { StreamCounters, StreamOptions, TlsIdentity } from "./stream_transp
 const SWEEP_MS = 250;
 /** How long a connection that closes may take to send what waits, ms. */
 const CLOSING_MS = 2000;
+/** While too much waits in all: the bytes that may wait on one connection, and the time for a message, ms. */
+const CROWDED_BYTES = 4096;
+const CROWDED_MS = 500;
 const CRLF = [0x0d, 0x0a];
 
 /** A place where connections are accepted. */
@@ -55,6 +58,8 @@ export class StreamTransport {
   readonly #bySource = new Map<string, number>();
   #flows = 0;
   #swept = 0;
+  /** Too much waits in all. */
+  #crowded = false;
   #closed = false;
 
   constructor(options: StreamOptions) {
@@ -131,18 +136,22 @@ export class StreamTransport {
   advance(time: number): void {
     if (time - this.#swept < SWEEP_MS) return;
     this.#swept = time;
-    const { idleMs, firstMs, messageMs, stallMs } = this.#options.limits;
+    const { idleMs, firstMs, messageMs, stallMs, totalBytes } = this.#options.limits;
+    const patience = this.#crowded ? Math.min(CROWDED_MS, messageMs) : messageMs;
+    let waiting = 0;
     for (const connection of this.#byFlow.values()) {
+      waiting += connection.queued + connection.pending;
       const silent = time - connection.active;
       if (connection.stalled(time) > (connection.closing ? CLOSING_MS : stallMs)) {
         this.#cut(connection, "slow reader");
-      } else if (connection.begun > 0 && time - connection.begun > messageMs) {
+      } else if (connection.begun > 0 && time - connection.begun > patience) {
         this.#cut(connection, "half message");
       } else if (silent > idleMs) this.#cut(connection, "idle");
       else if (!connection.proven && connection.target === undefined && time - connection.since > firstMs) {
         this.#cut(connection, "idle");
       }
     }
+    this.#crowded = waiting > totalBytes;
   }
 
   /** Ends everything at once. */
@@ -170,7 +179,10 @@ export class StreamTransport {
 
   #push(connection: StreamConnection, bytes: Uint8Array<ArrayBuffer>, time: number): boolean {
     if (connection.ended || connection.closing) return false;
-    if (connection.queued + bytes.length > this.#options.limits.queueBytes) {
+    const { queueBytes } = this.#options.limits;
+    // One message may always wait.
+    const limit = this.#crowded ? Math.max(CROWDED_BYTES, bytes.length) : queueBytes;
+    if (connection.queued + bytes.length > limit) {
       this.#cut(connection, "slow reader");
       return false;
     }

@@ -14,6 +14,7 @@ const LIMITS: ConnectionLimits = {
   connectMs: 5000,
   stallMs: 60_000,
   queueBytes: 1 << 20,
+  totalBytes: 1 << 24,
 };
 
 const encoder = new TextEncoder();
@@ -270,6 +271,23 @@ Deno.test("streams: a slow reader is cut off when its queue is full; others go o
   await quick.write(message("OPTIONS"));
   await station.until(() => station.messages.length === 2);
   assertEquals(station.transport.size, 1);
+});
+
+Deno.test("streams: when too much waits in all, who is slow is cut off sooner", async () => {
+  using station = new Station({ totalBytes: 40_000 });
+  const local = station.listen();
+  const half = message("MESSAGE", "x".repeat(60_000)).slice(0, 30_000);
+  using first = await Peer.connect(local);
+  await first.write(half);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  station.transport.advance(now());
+  assertEquals(station.transport.counters.halfMessages, 0);
+  using second = await Peer.connect(local);
+  await second.write(half);
+  await station.until(() => station.transport.counters.halfMessages === 2);
+  using third = await Peer.connect(local);
+  await third.write(message("OPTIONS"));
+  await station.until(() => station.messages.length === 1);
 });
 
 Deno.test("streams: TLS, with a name and a signer that are checked, and a certificate that is renewed", async () => {

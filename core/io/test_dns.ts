@@ -22,8 +22,12 @@ export class TestDns {
   /** `name type` of each question, `(tcp)` behind those over TCP. */
   readonly asked: string[] = [];
   behaviour: TestDnsBehaviour = {};
-  readonly #udp = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-  readonly #tcp = Deno.listen({ hostname: "127.0.0.1", port: this.address.port });
+  readonly #tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #udp = Deno.listenDatagram({
+    transport: "udp",
+    hostname: "127.0.0.1",
+    port: (this.#tcp.addr as Deno.NetAddr).port,
+  });
   readonly #running = [this.#serveUdp(), this.#serveTcp()];
 
   get address(): Address {

@@ -189,6 +189,7 @@ function workerValues(values: ProxyValues): ProxyValues {
     max_transactions: share(values.max_transactions),
     miss_limit: share(values.miss_limit),
     tcp_max_connections: share(values.tcp_max_connections),
+    tcp_wq_max: share(values.tcp_wq_max),
   };
 }
 
