@@ -15,6 +15,10 @@ export interface DefaultRouteOptions {
   readonly recordRoute: boolean;
   /** What happens to a request to be authenticated whose From is of a domain that is not served. */
   readonly foreignFrom: "reject" | "relay";
+  /** Whether the proxy is the registrar of its domains. */
+  readonly registrar: boolean;
+  /** Whether there is a next hop: for users who are not registered. */
+  readonly hasNextHop: boolean;
 }
 
 /** Methods that begin a dialog, so that the proxy stays on the way (RFC 3261 §16.6 step 4; RFC 6665; RFC 3515). */
@@ -35,7 +39,7 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
     if (auth === "none") return onward(request, proxy, options);
     // Who is known may call anybody; others must not use the proxy to send what they like to where they like.
     const leadsAnywhere = !request.isInDialog && request.leadsAnywhere;
-    const asked = leadsAnywhere ||
+    const asked = leadsAnywhere || isForRegistrar(request, options) ||
       methods.has(request.method.toUpperCase()) && !(request.isInDialog && request.method === "INVITE");
     if (!asked) return onward(request, proxy, options);
     if (request.realm === undefined) {
@@ -44,6 +48,11 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
     }
     return authenticate(request, proxy, request.realm, options);
   };
+}
+
+/** A REGISTER for a domain that this proxy keeps the contacts of (RFC 3261 §10.3 step 1). */
+function isForRegistrar({ method, isForUs }: RouteRequest, { registrar }: DefaultRouteOptions): boolean {
+  return registrar && method === "REGISTER" && isForUs;
 }
 
 /** A Request-URI without a user names the proxy, not somebody behind it. */
@@ -92,6 +101,7 @@ async function authenticateDigest(
 
 function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRouteOptions): void {
   const { method, hasToTag, isForUs } = request;
+  if (isForRegistrar(request, options)) return proxy.save();
   if (request.isInDialog) return isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   if (hasToTag && !isForUs && !request.isForNextHop) {
     // Not of a dialog that this proxy stayed in: relaying it would make this an open relay (as in OpenSIPS). The next hop
@@ -103,5 +113,9 @@ function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRout
   // What Record-Route carries leads past authentication later on: it is for those who have proved who they are.
   const known = options.auth === "none" || request.isAuthenticated;
   if (!hasToTag && options.recordRoute && known && DIALOG_METHODS.has(method)) proxy.record_route();
+  if (options.registrar && isForUs) {
+    if (proxy.lookup()) return proxy.relay();
+    if (!options.hasNextHop) return method === "ACK" ? proxy.drop() : proxy.reply(480);
+  }
   return proxy.relay_to_next_hop();
 }

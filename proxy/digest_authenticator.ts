@@ -52,6 +52,8 @@ export interface DigestOptions {
 /** What {@linkcode DigestAuthenticator.authorize} found. */
 export interface DigestResult {
   readonly verdict: DigestVerdict;
+  /** With `ok`: the user name of the answer. */
+  readonly username?: string;
   /** For `malformed`: the reason, naming the field. */
   readonly reason?: string;
 }
@@ -124,7 +126,8 @@ export class DigestAuthenticator {
     if (!this.#isOwn(answer.username, fromUser)) return done({ verdict: "forbidden" }, now);
     this.#queue.push({
       answer: this.#question(answer, message),
-      done: (status, at) => done({ verdict: verdictOf(status, server, answer, at) }, at),
+      done: (status, at) =>
+        done({ verdict: verdictOf(status, server, answer, at), username: answer.username }, at),
     });
   }
 

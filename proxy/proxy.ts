@@ -2,6 +2,7 @@
 import { type Address, DEFAULT_VERIFIER_POLICY, type HashBackend, type Identity } from "../mod.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
+import { locationLimits, registrarOptions } from "./registrar/registrar_values.ts";
 import type { WarmupRecords } from "./warmup_io.ts";
 import { cacheOptions, newCache, newOpaque, newSource, preload } from "./shared_parts.ts";
 import { defaultRoute } from "./default_route.ts";
@@ -16,8 +17,10 @@ import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
 import { NextHops } from "./next_hops.ts";
 import { PcAuthenticator } from "./pc_authenticator.ts";
+import { Location, type LocationOwner } from "./location.ts";
 import { ProxyCore } from "./proxy_core.ts";
 import type { ProxyEnvironment } from "./proxy_environment.ts";
+import { Registrar } from "./registrar/registrar.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
 
@@ -42,6 +45,8 @@ export class Proxy {
   readonly core: ProxyCore;
   readonly nextHops: NextHops;
   readonly dispatcher: Dispatcher | undefined;
+  readonly #registrar: Registrar | undefined;
+  readonly #location: Location | undefined;
 
   /**
    * @param service the way to DBclient
@@ -61,6 +66,7 @@ export class Proxy {
       ? newCache(values, hashes, random)
       : CredentialCache.attach(environment.cache, hashes, cacheOptions(values, hashes));
     this.source = newSource(values, this.cache, service);
+    const names = new LocalNames(listen, advertise, values.realm, reply);
     const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
     const pc = new PcAuthenticator(this.cache, this.source, misses, {
       opaque: settings.opaque ?? newOpaque(random),
@@ -77,8 +83,19 @@ export class Proxy {
       nonceKey: random.bytes(32),
       checkFrom: values.check_from,
       aliases,
-      sameUri: digestUriMatcher(new LocalNames(listen, advertise, values.realm, reply)),
+      sameUri: digestUriMatcher(names),
     });
+    if (values.registrar) {
+      const { location, owner } = environment.location ?? ownLocation(values, environment.now);
+      this.#location = location;
+      this.#registrar = new Registrar(
+        location,
+        owner,
+        names,
+        registrarOptions(values),
+        (user) => pc.subscriberName(user),
+      );
+    }
     const ping: DispatcherSurroundings["ping"] = (...request) => this.core.own.ping(...request);
     const { locate, log } = environment;
     this.nextHops = new NextHops({ intervalMs: (values.ds_ping_interval || DOWN_PING_S) * 1000, ping, log });
@@ -105,7 +122,11 @@ export class Proxy {
       pc,
       this.digest,
       route ?? newDefaultRoute(values, settings),
-      { dispatcher: this.dispatcher, nextHopSet: set === undefined ? undefined : { set, algorithm } },
+      {
+        location: this.#registrar,
+        dispatcher: this.dispatcher,
+        nextHopSet: set === undefined ? undefined : { set, algorithm },
+      },
     );
     this.core.hops = {
       order: (addresses, now) => this.nextHops.order(addresses, now),
@@ -150,6 +171,7 @@ export class Proxy {
     this.source.advance(now);
     this.nextHops.advance(now);
     this.dispatcher?.advance(now);
+    this.#location?.advance(now);
   }
 
   /**
@@ -188,6 +210,10 @@ export class Proxy {
       revoked: source.counters.revoked,
       flushes: source.counters.flushes,
       digestAnswers: digest.asked,
+      ...this.#registrar?.counters,
+      ...(this.#location === undefined
+        ? {}
+        : { aors: this.#location.size, contacts: this.#location.contacts }),
     };
   }
 }
@@ -198,5 +224,13 @@ function newDefaultRoute(values: ProxyValues, settings: Settings): RouteFunction
     methods: settings.methods,
     recordRoute: values.record_route,
     foreignFrom: values.foreign_from,
+    registrar: values.registrar,
+    hasNextHop: values.next_hop !== undefined,
   });
+}
+
+/** The location of a proxy that has no other threads and keeps nothing. */
+function ownLocation(values: ProxyValues, now: number): { location: Location; owner: LocationOwner } {
+  const location = new Location(now, locationLimits(values));
+  return { location, owner: location };
 }

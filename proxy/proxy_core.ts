@@ -766,11 +766,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
     headers: readonly string[],
   ): void {
     const via = message.topVia();
-    if (via === undefined) return;
     const out = this.#response;
     out.clear();
     writeResponse(out, message, status, reason, { toTag: this.#toTagOf(message), headers, source: from });
-    this.environment.send(out.buffer, 0, out.length, responseAddress(via, from, isReliable(from)));
+    const to = via === undefined ? from : responseAddress(via, from, isReliable(from));
+    this.environment.send(out.buffer, 0, out.length, to);
   }
 
   // Hooks

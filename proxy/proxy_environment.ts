@@ -1,6 +1,7 @@
 /** What a proxy core is given, and what it counts. */
 import type { Address, Located, Random, SendMessage, SipTarget } from "../mod.ts";
 import type { ReplyAddresses } from "./local_names.ts";
+import type { Location, LocationOwner } from "./location.ts";
 
 /** What a proxy core is set up with. */
 export interface ProxyOptions {
@@ -44,6 +45,8 @@ export interface ProxyEnvironment {
   readonly now: number;
   /** The credential cache of another thread of this proxy, to be shared; without it the proxy makes its own. */
   readonly cache?: SharedArrayBuffer;
+  /** Where users are, and who takes registrations; without it the proxy makes its own (`--registrar`). */
+  readonly location?: { readonly location: Location; readonly owner: LocationOwner };
   /** Sends a datagram; see SendMessage. */
   readonly send: SendMessage;
   /** Finds the addresses of the servers of a domain (RFC 3263), in the order in which they are to be tried; none: there is nobody. */

@@ -15,6 +15,8 @@ import { DbclientService } from "./dbclient_service_io.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
+import type { ProxyEnvironment } from "./proxy_environment.ts";
+import { LocationKeeper } from "./registrar/location_keeper_io.ts";
 import type { RouteFunction } from "./route.ts";
 import { loadRoute } from "./route_io.ts";
 import type { Settings } from "./settings.ts";
@@ -40,6 +42,8 @@ export interface RunOptions {
   readonly warmup?: Warmup;
   /** What a worker is given by the thread that started it. */
   readonly shared?: SharedParts;
+  /** In a worker: where users are, and the thread that takes registrations. */
+  readonly location?: ProxyEnvironment["location"];
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
 
@@ -89,6 +93,7 @@ export class RunningProxy implements ProgramProxy {
   #proxy!: Proxy;
   /** Revocations that came before the proxy was there, for what it loads from a file. */
   #early: [serial: number, users: readonly Identity[] | undefined][] | undefined = [];
+  #keeper: LocationKeeper | undefined;
   #wasLost = false;
   /** DBclients whose loss was told. */
   readonly #wereDown = new Set<string>();
@@ -139,6 +144,7 @@ export class RunningProxy implements ProgramProxy {
 
   async #open(): Promise<void> {
     const { values, settings, hashes, route, warmup, shared, log } = this.options;
+    if (values.registrar && shared === undefined) this.#keeper = await LocationKeeper.open({ values, log });
     const sockets = await ProxySockets.open(
       values,
       settings,
@@ -160,6 +166,8 @@ export class RunningProxy implements ProgramProxy {
       random: systemRandom,
       now: now(),
       cache: shared?.cache,
+      location: this.options.location ??
+        (this.#keeper && { location: this.#keeper.location, owner: this.#keeper.location }),
       send: (buffer: Uint8Array, start: number, end: number, to: Address) =>
         sockets.send(buffer, start, end, to),
       locate: (target: SipTarget, done: Located) =>
@@ -260,6 +268,7 @@ export class RunningProxy implements ProgramProxy {
   async close(): Promise<void> {
     clearInterval(this.#tick);
     await Promise.all([this.#sockets?.close(), this.#connection.close()]);
+    await this.#keeper?.close();
   }
 
   /** Runs a part of the proxy: a fault in it is logged and costs what it was doing, never the program. */

@@ -4,7 +4,6 @@ import {
   DIGEST_VERDICTS,
   type DigestVerdict,
   NO_TRANSACTION,
-  parseUri,
   SipMessage,
   type TransactionId,
   type Verdict,
@@ -21,6 +20,7 @@ import type { ProxyCore } from "./proxy_core.ts";
 import { withRequestUri } from "./request_rewrite.ts";
 import type { Forwarding } from "./request_writer.ts";
 import type {
+  AuthenticatedUser,
   DispatchAlgorithm,
   FailureHook,
   RelayOptions,
@@ -68,6 +68,8 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   /** What Route says, as bits; -1 when it was not read yet. */
   #route = -1;
   #digestAccepted = false;
+  /** The realm of the accepted answer. */
+  #authenticatedRealm: string | undefined;
   #pcResult: PcResult | undefined;
   #digestResult: DigestResult | undefined;
   #routing: number | undefined;
@@ -194,8 +196,11 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#check(realm, table);
     if (this.#isBare) return "ok"; // docs/PROTOCOL.md §6
     const result = this.#result();
+    const { nameFault } = this.#claim;
+    if (nameFault !== undefined) return result.be("malformed", nameFault);
     const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
+    if (verdict === "ok") this.#authenticatedRealm = realm;
     return verdict;
   }
 
@@ -206,6 +211,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const { answer, status } = VERDICTS[result.verdict];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, result.reason);
+    if (this.#claim.nameFault !== undefined) return this.#refuse(400, this.#claim.nameFault);
     if (this.#over()) return;
     if (this.#isBare) return this.#passOver();
     const { lines } = core;
@@ -283,12 +289,18 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#check(realm, table);
     if (this.#isBare) return Promise.resolve("ok"); // Never challenged (RFC 3261 §22.1).
     this.#keep();
+    const { nameFault } = this.#claim;
+    if (nameFault !== undefined) {
+      this.#digestResult = { verdict: "malformed", reason: nameFault };
+      return Promise.resolve("malformed");
+    }
     return new Promise((resolve) => {
       this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
         this.#now = now;
         this.#digestResult = result;
         this.#digestAccepted = result.verdict === "ok";
         if (this.#digestAccepted && this.#isAlive()) this.core.contexts.setTrusted(this.server);
+        if (this.#digestAccepted) this.#authenticatedRealm = realm;
         resolve(result.verdict);
       });
     });
@@ -300,6 +312,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const { answer, status, stale } = DIGEST_VERDICTS[this.#digestResult?.verdict ?? "no_credentials"];
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, this.#digestResult?.reason);
+    if (this.#claim.nameFault !== undefined) return this.#refuse(400, this.#claim.nameFault);
     this.core.counters.challenged++;
     this.reply(kind.status, kind.reason, this.#digestLines(kind, realm, stale ?? false));
   }
@@ -345,21 +358,41 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   lookup(table = "location"): boolean {
     const { location } = this.core.services;
-    if (location === undefined) throw new TypeError("lookup: there is no registrar");
+    if (location === undefined) throw new TypeError("lookup: there is no registrar (--registrar)");
     checkTable(table);
-    const uri = parseUri(this.#message.requestUri);
-    if (uri?.user === undefined) return false;
-    this.#targets = location.lookup(`sip:${uri.user}@${uri.host.toLowerCase()}`);
-    return this.#targets.length > 0;
+    const targets = location.lookup(this.#message, this.#now);
+    this.#targets = targets.length === 0 ? undefined : targets;
+    return targets.length > 0;
   }
 
   save(table = "location"): void {
     const { location } = this.core.services;
-    if (location === undefined) throw new TypeError("save: there is no registrar");
+    if (location === undefined) throw new TypeError("save: there is no registrar (--registrar)");
     checkTable(table);
+    if (this.method !== "REGISTER") throw new TypeError(`save: it is for REGISTER, not for ${this.method}`);
     if (this.#over()) return;
-    const { status, reason, headers } = location.save(this.#message, this.source, this.#now);
-    this.reply(status, reason, headers);
+    const { core, server } = this;
+    let answered = false;
+    location.save(this.#message, this.source, this.#authenticatedUser, this.#now, (answer, now) => {
+      answered = true;
+      this.#now = now;
+      if (this.#progress === "done" || !this.#isAlive()) return;
+      this.#progress = "done";
+      const { status, reason, headers = NO_HEADERS } = answer;
+      core.reply(this.#message, server, status, reason, headers, now);
+    });
+    if (answered) return;
+    // Another thread owns the location.
+    this.#keep();
+    this.#progress = "waiting";
+    core.tryingSoon(server, this.#now);
+  }
+
+  get #authenticatedUser(): AuthenticatedUser | undefined {
+    const realm = this.#authenticatedRealm;
+    if (realm === undefined) return undefined;
+    const username = this.#digestAccepted ? this.#digestResult?.username : this.#pcResult?.username;
+    return { username: username ?? "", realm };
   }
 
   seturi(uri: string): void {

@@ -81,10 +81,32 @@ export type ReplyHook = (reply: RelayReply) => void;
 
 /** Where users are: the registrar's part of a route. */
 export interface LocationService {
-  /** The bindings of an address of record, the best first; empty when there are none. @param aor `sip:user@domain` */
-  lookup(aor: string): readonly RelayTarget[];
-  /** What answers a REGISTER, after its bindings were stored or removed (RFC 3261 §10.3). */
-  save(message: SipMessage, source: Address, now: number): ReplyParts;
+  /**
+   * The contacts of the Request-URI, the best first; empty when there are none, or it is no user of a served domain.
+   *
+   * @param message is used during the call only
+   */
+  lookup(message: SipMessage, now: number): readonly RelayTarget[];
+  /**
+   * Changes the contacts of To as a REGISTER asks, all or none (RFC 3261 §10.3).
+   *
+   * @param message is used during the call only
+   * @param user who was authenticated; undefined when nobody was
+   * @param done is called once, at once or later, with the answer
+   */
+  save(
+    message: SipMessage,
+    source: Address,
+    user: AuthenticatedUser | undefined,
+    now: number,
+    done: (answer: ReplyParts, now: number) => void,
+  ): void;
+}
+
+/** Whose answer to a challenge was accepted. */
+export interface AuthenticatedUser {
+  readonly username: string;
+  readonly realm: string;
 }
 
 /** A response to be made. */
@@ -162,18 +184,20 @@ export interface RouteActions {
   /** Whether the request has come by a Route value of this proxy, which is taken away in any case (RFC 3261 §16.4). */
   loose_route(): boolean;
   /**
-   * Looks up where the user of the Request-URI is (RFC 3261 §16.5): {@linkcode relay} goes to the bindings then.
+   * Looks up where the user of the Request-URI is (RFC 3261 §16.5): {@linkcode relay} goes to the contacts then, whose URIs
+   * replace it, those with the highest q first.
    *
    * @param table "location"
-   * @returns whether there are any
-   * @throws {TypeError} without a registrar
+   * @returns whether there are any; 480 says that there are none
+   * @throws {TypeError} without a registrar (`--registrar 1`)
    */
   lookup(table?: string): boolean;
   /**
-   * Stores the bindings of a REGISTER and answers it (RFC 3261 §10.3).
+   * Changes the contacts of To as a REGISTER asks, and answers it: 200 with all contacts, or 400, 403, 404, 420, 423 or 503, with
+   * nothing changed (RFC 3261 §10.3). Where a user was authenticated, To must be that user.
    *
    * @param table "location"
-   * @throws {TypeError} without a registrar
+   * @throws {TypeError} without a registrar (`--registrar 1`)
    */
   save(table?: string): void;
   /** Puts another URI into the Request-URI of the request that is relayed. @throws {TypeError} when it is no sip or sips URI */

@@ -214,11 +214,14 @@ Deno.test("headers: lines are added to the forwarded request and taken out of it
 
 /** A registrar of one user. */
 const location: LocationService = {
-  lookup: (aor) => aor === "sip:bob@example.com" ? [targetAt(A, 0.9), targetAt(B, 0.1)] : [],
-  save: (message) =>
-    message.valueOf("Contact") === undefined
+  lookup: ({ requestUri }) =>
+    /^sip:bob@example\.com/i.test(requestUri) ? [targetAt(A, 0.9), targetAt(B, 0.1)] : [],
+  save: (message, _source, _user, now, done) => {
+    const answer = message.valueOf("Contact") === undefined
       ? { status: 400, reason: "Bad Request (no Contact)" }
-      : { status: 200, headers: ["Contact: <sip:bob@203.0.113.1:5061>;expires=60"] },
+      : { status: 200, headers: ["Contact: <sip:bob@203.0.113.1:5061>;expires=60"] };
+    done(answer, now);
+  },
 };
 const registrar: RouteFunction = (r, proxy) => {
   if (r.method === "REGISTER") return proxy.save();

@@ -20,6 +20,7 @@ import { MAX_REALMS } from "./cache/layout.ts";
 import type { DestinationEntry } from "./dispatcher/destinations.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 import type { ProxyValues } from "./options.ts";
+import { parseLocationUrl } from "./registrar/location_store.ts";
 
 /** Settings that took more than reading a value. */
 export interface Settings {
@@ -118,6 +119,17 @@ function checkWorkers({ workers, reply_port, io }: ProxyValues, listen: readonly
   }
 }
 
+/** What the registrar needs. */
+function checkRegistrar({ registrar, realm, min_expires, max_expires, location_db }: ProxyValues): void {
+  if (!registrar && location_db !== undefined) throw new UsageError("--location_db needs --registrar 1");
+  if (location_db !== undefined) parseLocationUrl(location_db);
+  if (!registrar) return;
+  if (realm.length === 0) throw new UsageError("--registrar needs --realm: the domain whose users register");
+  if (min_expires > max_expires) {
+    throw new UsageError(`--min_expires ${min_expires} is more than --max_expires ${max_expires}`);
+  }
+}
+
 function readAlias(text: string): [string, string] {
   const parts = text.split("=");
   if (parts.length !== 2 || parts.includes("")) {
@@ -172,6 +184,7 @@ export function readSettings(values: ProxyValues): Settings {
       );
     }
   }
+  checkRegistrar(values);
   if (values.cache_warmup && values.cache_warmup_file === undefined) {
     throw new UsageError("--cache_warmup needs --cache_warmup_file FILE");
   }

@@ -50,6 +50,8 @@ export class ClaimView implements Claim {
   nameBuffer: Uint8Array = EMPTY;
   nameStart = 0;
   nameEnd = 0;
+  /** Why nobody can be authenticated under the name; the request is well-formed all the same (RFC 4475 §3.1.1.4). */
+  nameFault: string | undefined;
   readonly #uri = new UriView();
   #buffer: Uint8Array = EMPTY;
   #user: string | undefined;
@@ -67,6 +69,7 @@ export class ClaimView implements Claim {
     this.#buffer = message.buffer;
     this.#user = undefined;
     this.plain = true;
+    this.nameFault = undefined;
     if (from.uriEnd <= 0) return NO_URI;
     const uri = this.#uri;
     if (!uri.parse(from.buffer, from.uriStart, from.uriEnd)) {
@@ -92,7 +95,8 @@ export class ClaimView implements Claim {
       if (!isUtf8(this.nameBuffer, 0, this.nameEnd)) return NO_TEXT;
     }
     const fault = usernameFaultAt(this.nameBuffer, this.nameStart, this.nameEnd);
-    return fault === undefined ? undefined : `the user of From ${fault}`;
+    if (fault !== undefined) this.nameFault = `the user of From ${fault}`;
+    return undefined;
   }
 
   /** Whether the name is these bytes. */

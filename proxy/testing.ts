@@ -41,6 +41,7 @@ import type { IssueOutcome, IssueService } from "./issue_service.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
 import { PROXY_FLAGS } from "./options.ts";
 import { Proxy } from "./proxy.ts";
+import type { ProxyEnvironment } from "./proxy_environment.ts";
 import type { RouteFunction } from "./route.ts";
 import { readSettings } from "./settings.ts";
 
@@ -149,6 +150,7 @@ export interface Sent {
   readonly at: number;
   readonly to: Address;
   readonly text: string;
+  readonly bytes: Uint8Array;
 }
 
 /** What a harness is made with. */
@@ -158,6 +160,8 @@ export interface HarnessOptions {
   readonly route?: RouteFunction;
   /** Addresses of names; a name that is missing has none. */
   readonly names?: Readonly<Record<string, string | readonly string[]>>;
+  /** Where users are, instead of a location of the proxy's own. */
+  readonly location?: ProxyEnvironment["location"];
 }
 
 const USUAL = [
@@ -194,8 +198,10 @@ export class ProxyHarness {
     const environment = {
       random: seededRandom(1),
       now: 0,
+      location: options.location,
       send: (buffer: Uint8Array, start: number, end: number, to: Address): boolean => {
-        this.sent.push({ at: this.now, to, text: decoder.decode(buffer.subarray(start, end)) });
+        const bytes = buffer.slice(start, end);
+        this.sent.push({ at: this.now, to, text: decoder.decode(bytes), bytes });
         return this.transportWorks;
       },
       locate: ({ host, port, transport }: SipTarget, done: Located) => {
@@ -328,6 +334,9 @@ export interface RequestParts {
   readonly branch?: string;
   readonly via?: string;
   readonly from?: string;
+  readonly to?: string;
+  /** The values of Contact, one line each. */
+  readonly contacts?: readonly string[];
   readonly toTag?: string;
   readonly callId?: string;
   readonly cseq?: number;
@@ -348,10 +357,10 @@ export function request(method: string, parts: RequestParts = {}): string {
     ...(parts.maxForwards === "none" ? [] : [`Max-Forwards: ${parts.maxForwards ?? 70}`]),
     ...(parts.headers ?? []),
     `From: ${parts.from ?? "Alice <sip:alice@example.com>"};tag=a1`,
-    `To: Bob <sip:bob@example.com>${toTag}`,
+    `To: ${parts.to ?? "Bob <sip:bob@example.com>"}${toTag}`,
     `Call-ID: ${parts.callId ?? "7f3a9c@192.0.2.10"}`,
     `CSeq: ${parts.cseq ?? 1} ${method}`,
-    "Contact: <sip:alice@192.0.2.10:5070>",
+    ...(parts.contacts ?? ["<sip:alice@192.0.2.10:5070>"]).map((value) => `Contact: ${value}`),
     `Content-Length: ${encoder.encode(body).length}`,
     "",
     body,

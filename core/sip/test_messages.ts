@@ -166,7 +166,7 @@ export const TORTURE: readonly TortureCase[] = [
   ]),
 
   torture("badinv01", ["INVITE sip:user@example.com SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.15;;,;,,", ...REST], [
-    "drop",
+    "bad_request",
     "Via",
   ]),
   torture("no Via", ["INVITE sip:user@example.com SIP/2.0", ...REST, "CSeq: 1 INVITE"], ["drop", "Via"]),

@@ -29,12 +29,14 @@ export function validate(
   scan: ScanFault,
   end: number,
 ): Problem | undefined {
-  // A response goes where the top Via says; without one there is nothing to be done (RFC 3261 §18.1.2, §18.2.2).
+  // A response goes where the top Via says; without one there is nothing to be done (RFC 3261 §18.1.2, §18.2.2). A request
+  // whose Via cannot be read can still be answered where it came from (RFC 4475 §3.1.2.1).
   const via = message.topVia();
   const wrong = readFields(message, end) ?? undefined;
   if (via === undefined) {
-    const text = message.first(HeaderId.VIA) < 0 ? "Via is missing" : "the top Via is malformed";
-    return problem("drop", "Via", text);
+    if (message.first(HeaderId.VIA) < 0) return problem("drop", "Via", "Via is missing");
+    const answered = message.isRequest && message.method !== "ACK";
+    return problem(answered ? "bad_request" : "drop", "Via", "the top Via is malformed");
   }
   const found = startLineProblem(line) ?? scanProblem(scan) ?? wrong;
   if (found === undefined) return undefined;

@@ -91,7 +91,8 @@ Deno.test("response: to every faulty request that may be answered, parsable wher
     const again = new SipMessage();
     again.parse(answer, 0, answer.length);
     assertEquals(again.status, 400, name);
-    assertEquals(again.topVia()?.received, "h", name);
+    // A Via that cannot be read goes back as it came.
+    assertEquals(again.topVia()?.received, message.topVia() === undefined ? undefined : "h", name);
   }
 });
 

@@ -3,8 +3,8 @@ import type { Counts } from "./messages.ts";
 
 /** What tells of the present alone: it ends with the worker. */
 const OF_THE_PRESENT = ["transactions"];
-/** What is counted in the cache, which all workers share: the same in each of them. */
-const OF_THE_CACHE = ["users", "usersVerified"];
+/** What all workers share, or have a copy of: the cache and the location. The same in each of them. */
+const SHARED = ["users", "usersVerified", "aors", "contacts"];
 
 function add(sum: Record<string, number>, counts: Counts): void {
   for (const [name, value] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + value;
@@ -41,7 +41,7 @@ export class CountsOfWorkers {
   sum(own: Counts): Record<string, number> {
     const sum: Record<string, number> = {};
     for (const counts of [this.#gone, ...this.#latest]) add(sum, counts);
-    for (const name of OF_THE_CACHE) delete sum[name];
+    for (const name of SHARED) delete sum[name];
     add(sum, own);
     sum.workers_replaced = this.#replaced;
     this.#latest.forEach(({ received = 0 }, place) => sum[`worker${place + 1}_received`] = received);

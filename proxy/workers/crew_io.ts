@@ -2,6 +2,7 @@
 import { closeDescriptors, firstLine, now, Restarts } from "../../mod.ts";
 import { CountsOfWorkers } from "./counts.ts";
 import type { CredentialCache } from "../credential_cache.ts";
+import type { Registration, RegistrationOutcome } from "../location.ts";
 import type { Counts, FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 
 /** A worker reports each second: one that is silent for so long, ms, has hung, or has ended without a word. */
@@ -28,6 +29,8 @@ export interface CrewOptions {
   readonly newThread: (place: number) => Thread;
   /** What it is told. @param serial the last revocation serial that the place's worker before it knew */
   readonly startOf: (place: number, serial: number | undefined) => WorkerStart;
+  /** Takes a registration; the contacts that the user has then are told to all workers. */
+  readonly register?: (registration: Registration) => RegistrationOutcome;
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
   /** Default 10 s. */
   readonly silenceMs?: number;
@@ -194,6 +197,9 @@ export class Crew {
       case "log":
         this.#log(message.event, place, message.fields);
         break;
+      case "register":
+        this.#register(place, message.id, message.registration);
+        break;
       case "crashed":
         this.#lost(place, message.reason);
         break;
@@ -206,6 +212,16 @@ export class Crew {
         this.#lookForEnd();
         break;
     }
+  }
+
+  #register({ thread }: Place, id: number, registration: Registration): void {
+    const outcome = this.#options.register?.(registration);
+    if (outcome === undefined) return;
+    if ("bindings" in outcome && registration.contacts.length > 0) {
+      const { aor } = registration;
+      this.#send({ kind: "location", change: { aor, bindings: outcome.bindings } });
+    }
+    thread?.postMessage({ kind: "registered", id, outcome });
   }
 
   /** A worker is no more, and was not told to end. */

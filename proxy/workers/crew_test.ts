@@ -1,6 +1,7 @@
 /** The crew with threads under the test's control. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { until } from "../test_process.ts";
+import { Location, type Registration } from "../location.ts";
 import { Crew, type Thread } from "./crew_io.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 
@@ -41,6 +42,8 @@ class Harness {
   readonly logs: string[] = [];
   readonly abandoned: number[] = [];
 
+  readonly location = new Location(0, { maxContacts: 10, maxAors: 10 });
+
   start(silenceMs?: number): Promise<Crew> {
     return Crew.start({
       workers: 2,
@@ -53,6 +56,7 @@ class Harness {
         this.serials.push(serial);
         return { kind: "start" } as WorkerStart;
       },
+      register: (registration) => this.location.apply(registration, 0),
       log: (event, fields) => void this.logs.push(`${event} ${JSON.stringify(fields)}`),
       silenceMs,
     });
@@ -159,4 +163,33 @@ Deno.test("crew: a crash while it ends is no news, and nobody comes in its place
   harness.threads[1].say({ kind: "ended", counts: {} });
   await closing;
   assertEquals([harness.threads.length, harness.logs], [2, []]);
+});
+
+Deno.test("crew: a registration changes the contacts in all workers, before the one that asked is answered", async () => {
+  const harness = new Harness();
+  const crew = await harness.serving();
+  const registration: Registration = {
+    aor: "alice@example.com",
+    callId: "a",
+    cseq: 1,
+    contacts: [{ uri: "sip:alice@192.0.2.1", q: 1, params: "", seconds: 60 }],
+    path: [],
+    received: undefined,
+    userAgent: "",
+  };
+  const [first, second] = harness.threads;
+  const told = (thread: FakeThread) => thread.told.splice(0).filter(({ kind }) => kind !== "start");
+  first.say({ kind: "register", id: 7, registration });
+  const bindings = harness.location.lookup("alice@example.com", 0);
+  const change = { kind: "location", change: { aor: "alice@example.com", bindings } } as const;
+  assertEquals(bindings.length, 1);
+  assertEquals(told(first), [change, { kind: "registered", id: 7, outcome: { bindings } }]);
+  assertEquals(told(second), [change]);
+  // Nothing changes: nobody else hears of it.
+  second.say({ kind: "register", id: 1, registration });
+  assertEquals(told(second), [{ kind: "registered", id: 1, outcome: { fault: "old_cseq" } }]);
+  second.say({ kind: "register", id: 2, registration: { ...registration, contacts: [] } });
+  assertEquals(told(second), [{ kind: "registered", id: 2, outcome: { bindings } }]);
+  assertEquals(told(first), []);
+  await harness.end(crew);
 });

@@ -1,7 +1,9 @@
 /** A worker of `proxy --workers N`: serves with the sockets and the cache that the main thread gives it. */
-import { joinClock, loadHashBackend } from "../../mod.ts";
+import { joinClock, loadHashBackend, now } from "../../mod.ts";
 import { RunningProxy } from "../proxy_io.ts";
 import { loadRoute } from "../route_io.ts";
+import { locationLimits } from "../registrar/registrar_values.ts";
+import { LocationLink } from "./location_link.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 
 /** How often the main thread hears of this worker, ms. */
@@ -26,6 +28,8 @@ interface WorkerScope {
 
 const scope = self as unknown as WorkerScope;
 let proxy: RunningProxy | undefined;
+/** With `--registrar`. */
+let link: LocationLink | undefined;
 let reports: ReturnType<typeof setInterval> | undefined;
 
 /** One line about an error, with the place where it was thrown. */
@@ -43,14 +47,28 @@ function crash(event: Uncaught): void {
 }
 
 async function start(
-  { values, settings, keys, tls, shared, clockOrigin, routeVersion }: WorkerStart,
+  { values, settings, keys, tls, shared, location: known, clockOrigin, routeVersion }: WorkerStart,
 ): Promise<void> {
   joinClock(clockOrigin);
+  if (values.registrar) {
+    link = new LocationLink(now(), locationLimits(values), known, (message) => scope.postMessage(message));
+  }
   const { backend: hashes } = await loadHashBackend(values.hash);
   const route = values.route === undefined ? undefined : await loadRoute(values.route, routeVersion);
   const log = (event: string, fields: Readonly<Record<string, string | number>>) =>
     scope.postMessage({ kind: "log", event, fields });
-  const running = await RunningProxy.start({ values, settings, hashes, keys, tls, route, shared, log });
+  const location = link && { location: link.location, owner: link };
+  const running = await RunningProxy.start({
+    values,
+    settings,
+    hashes,
+    keys,
+    tls,
+    route,
+    shared,
+    location,
+    log,
+  });
   proxy = running;
   const { descriptors, cacheThread } = running;
   scope.postMessage({ kind: "serving", descriptors, cacheThread });
@@ -91,6 +109,7 @@ scope.onmessage = ({ data }) => {
   if (data.kind === "keys") return proxy?.setKeys(data.keys);
   if (data.kind === "reload") return void reload(data);
   if (data.kind === "drain") return void drain(data.ms);
+  if (data.kind !== "start") return link?.told(data, now());
   start(data).catch((error) => {
     scope.postMessage({ kind: "failed", reason: (error as Error).message.split("\n")[0] });
     scope.close();

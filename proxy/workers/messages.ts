@@ -1,5 +1,6 @@
 /** What the main thread and a worker say to each other: all of it. */
 import type { DbclientTls } from "../../mod.ts";
+import type { LocationChange, Registration, RegistrationOutcome } from "../location.ts";
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
 import type { Settings } from "../settings.ts";
@@ -13,6 +14,8 @@ export interface WorkerStart {
   readonly keys: readonly Uint8Array[];
   readonly tls?: DbclientTls;
   readonly shared: SharedParts;
+  /** With `--registrar`: where users are now. */
+  readonly location: readonly LocationChange[];
   /** For `joinClock`. */
   readonly clockOrigin: number;
   /** Which reading of the module of `--route`: 0 is that of the start. */
@@ -24,6 +27,10 @@ export type ToWorker =
   | WorkerStart
   /** Other keys for the links to DBclient from now on. */
   | { readonly kind: "keys"; readonly keys: readonly Uint8Array[] }
+  /** With `--registrar`: a user has other contacts now. */
+  | { readonly kind: "location"; readonly change: LocationChange }
+  /** What came of a registration; the change was told before. */
+  | { readonly kind: "registered"; readonly id: number; readonly outcome: RegistrationOutcome }
   /** Take over another routing. */
   | {
     readonly kind: "reload";
@@ -60,6 +67,8 @@ export type FromWorker =
     /** The last revocation serial of DBclient. */
     readonly serial: number;
   }
+  /** A registration for the owner of the location. */
+  | { readonly kind: "register"; readonly id: number; readonly registration: Registration }
   /** Something that an operator should know. */
   | {
     readonly kind: "log";

@@ -11,9 +11,11 @@ import {
   tryToListen,
 } from "../../mod.ts";
 import type { CredentialCache } from "../credential_cache.ts";
+import type { Location } from "../location.ts";
 import type { ProxyValues } from "../options.ts";
 import type { IssueService } from "../issue_service.ts";
 import { newDialogKey, type ProgramProxy, type RunOptions } from "../proxy_io.ts";
+import { LocationKeeper } from "../registrar/location_keeper_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
 import { Crew, type Thread } from "./crew_io.ts";
 import type { Settings } from "../settings.ts";
@@ -58,6 +60,7 @@ export class WorkerProxy implements ProgramProxy {
   readonly #bound: readonly Bound[];
   readonly #crew: Crew;
   readonly #keys: SharedKeys;
+  readonly #keeper: LocationKeeper | undefined;
   readonly #routing: Routing;
 
   private constructor(
@@ -67,10 +70,12 @@ export class WorkerProxy implements ProgramProxy {
     cache: CredentialCache,
     preloaded: number,
     routing: Routing,
+    keeper: LocationKeeper | undefined,
   ) {
     this.#crew = crew;
     this.#keys = keys;
     this.#routing = routing;
+    this.#keeper = keeper;
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
@@ -87,6 +92,7 @@ export class WorkerProxy implements ProgramProxy {
     if (problem !== undefined) throw new Error(`--workers above 1: ${problem}`);
     const bound: Bound[] = [];
     const keys: SharedKeys = { current: options.keys };
+    let keeper: LocationKeeper | undefined;
     try {
       for (const address of options.settings.listen) bound.push(await bind(options, address));
       const cache = newCache(values, hashes, systemRandom);
@@ -97,6 +103,10 @@ export class WorkerProxy implements ProgramProxy {
       }
       const { settings } = options;
       const routing: Routing = { values, settings, version: 0 };
+      if (values.registrar) {
+        keeper = await LocationKeeper.open({ values, log });
+      }
+      const known = keeper?.location;
       const crew = await Crew.start({
         workers: values.workers,
         cache,
@@ -105,11 +115,13 @@ export class WorkerProxy implements ProgramProxy {
             type: "module",
             name: `worker ${place + 1}`,
           }) as Thread,
-        startOf: startOf(options, keys, routing, bound, cache.buffer),
+        startOf: startOf(options, keys, routing, bound, cache.buffer, known),
+        register: (registration) => known!.apply(registration, now()),
         log,
       });
-      return new WorkerProxy(crew, keys, bound, cache, preloaded, routing);
+      return new WorkerProxy(crew, keys, bound, cache, preloaded, routing, keeper);
     } catch (error) {
+      await keeper?.close();
       close(bound);
       throw error;
     }
@@ -121,7 +133,13 @@ export class WorkerProxy implements ProgramProxy {
 
   statistics(): Record<string, number> {
     const { size: users, verifiedSize: usersVerified } = this.#cache;
-    return this.#crew.counts({ users, usersVerified, preloaded: this.preloaded });
+    const location = this.#keeper?.location;
+    return this.#crew.counts({
+      users,
+      usersVerified,
+      preloaded: this.preloaded,
+      ...(location === undefined ? {} : { aors: location.size, contacts: location.contacts }),
+    });
   }
 
   whenConnected(ms: number): Promise<void> {
@@ -153,6 +171,7 @@ export class WorkerProxy implements ProgramProxy {
 
   async close(): Promise<void> {
     await this.#crew.close();
+    await this.#keeper?.close();
     close(this.#bound);
   }
 }
@@ -198,6 +217,7 @@ function startOf(
   routing: Routing,
   bound: readonly Bound[],
   cache: SharedArrayBuffer,
+  location: Location | undefined,
 ): (place: number, serial: number | undefined) => WorkerStart {
   const { tls, warmup } = options;
   const common = {
@@ -228,6 +248,7 @@ function startOf(
       ),
       serial: serial ?? warmup?.serial,
     },
+    location: location === undefined ? [] : [...location.entries(now())],
     clockOrigin: common.origin,
     routeVersion: routing.version,
   });
