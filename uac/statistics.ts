@@ -102,6 +102,25 @@ function summary(histogram: Histogram): TimeSummary {
   };
 }
 
+/** What is counted for each step of a scenario. */
+export class StepCounters {
+  readonly sent: Float64Array;
+  readonly received: Float64Array;
+  readonly retransmissions: Float64Array;
+  readonly timeouts: Float64Array;
+  readonly unexpected: Float64Array;
+  readonly lost: Float64Array;
+
+  constructor(steps: number) {
+    this.sent = new Float64Array(steps);
+    this.received = new Float64Array(steps);
+    this.retransmissions = new Float64Array(steps);
+    this.timeouts = new Float64Array(steps);
+    this.unexpected = new Float64Array(steps);
+    this.lost = new Float64Array(steps);
+  }
+}
+
 /** The counters of a run. */
 export class Statistics {
   started = 0;
@@ -126,12 +145,30 @@ export class Statistics {
     unconfirmed: 0,
     wrong: 0,
   };
+  /** Per step of the main scenario. */
+  steps: StepCounters = new StepCounters(0);
+  /** The scenario's own counters, by number. */
+  readonly counters: number[] = [];
+  /** Timers of the scenario after the first, by number. */
+  readonly #timers: Histogram[] = [];
+  readonly #length = newHistogram();
   readonly #setup = newHistogram();
   readonly #lag = newHistogram();
 
-  /** A call is set up `ms` after its scheduled start. */
-  setUp(ms: number): void {
-    record(this.#setup, ms);
+  /** A timer (`rtd`) has ended after `ms`; the first is what sets a call up, from its scheduled start. */
+  time(timer: number, ms: number): void {
+    record(timer === 0 ? this.#setup : this.#timers[timer] ??= newHistogram(), ms);
+  }
+  /** A call was `ms` long. */
+  callLength(ms: number): void {
+    record(this.#length, ms);
+  }
+  /** The times of a timer. */
+  timerSummary(timer: number): TimeSummary {
+    return summary(timer === 0 ? this.#setup : this.#timers[timer] ?? newHistogram());
+  }
+  get lengthSummary(): TimeSummary {
+    return summary(this.#length);
   }
   /** A call started `ms` late. */
   lag(ms: number): void {
