@@ -143,6 +143,7 @@ export class Authenticator {
   /** Methods that the hop has challenged. */
   readonly #challenged = new Set<string>();
   #states: ChainStates = {};
+  #used = false;
 
   constructor(
     private readonly options: AuthOptions,
@@ -156,6 +157,12 @@ export class Authenticator {
   /** Chain states of an earlier run; before the first call. */
   restore(states: ChainStates): void {
     this.#states = states;
+    this.#used = Object.keys(states).length > 0;
+  }
+
+  /** Nobody has ever asked for authentication, and nothing is known from before: there is nothing to write. */
+  get idle(): boolean {
+    return !this.#used;
   }
 
   /** What the next run may be given; users that made no call keep theirs. */
@@ -174,7 +181,7 @@ export class Authenticator {
     auth.memory = this.#memoryOf(user);
   }
 
-  /** Gives a request other credentials than it had. Those that it has stay as they are. */
+  /** Gives a request credentials, or other ones than it had. Those that it has stay as they are. */
   use(auth: RequestAuth, username: string, password: string): void {
     const { memory } = auth;
     if (memory?.user.username === username && memory.user.password === password) return;
@@ -240,6 +247,7 @@ export class Authenticator {
     auth.callId = message.callId;
     auth.cseq = message.cseqNumber;
     this.#challenged.add(message.cseqMethod);
+    this.#used = true;
     this.counters.challenges++;
     if (pc.some(({ guide }) => guide !== undefined)) this.counters.guided++;
     const realms = new Set(digest.map(({ realm }) => realm));
@@ -248,6 +256,7 @@ export class Authenticator {
 
   /** Takes in a final response that is no challenge: what does it prove? */
   answered(auth: RequestAuth, message: SipMessage): void {
+    if (!this.#used) return;
     const { exchange, sent } = auth;
     auth.challenge = auth.exchange = undefined;
     auth.sent = "nothing";
@@ -333,6 +342,7 @@ export class Authenticator {
   ): AuthFailure | undefined {
     const { memory } = auth;
     if (memory?.user.password === undefined) return "no_password";
+    memory.header = auth.header;
     const { agent } = memory;
     let written = false;
     if (agent !== undefined && pc.length > 0) {

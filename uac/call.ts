@@ -48,7 +48,7 @@ export class SentPool {
 export interface CallOwner {
   timer(call: Call, now: number): void;
   authenticate(call: Call, out: ByteWriter, username: string | undefined, password: string | undefined): void;
-  username(call: Call): string;
+  writeUser(call: Call, out: ByteWriter): void;
 }
 
 /** How far the request of a step has come. */
@@ -150,8 +150,8 @@ export class Call extends TimerEntry implements MessageContext {
     this.counts = new Uint16Array(steps);
   }
 
-  get username(): string {
-    return this.owner.username(this);
+  writeUser(out: ByteWriter): void {
+    this.owner.writeUser(this, out);
   }
 
   visits(step: number): number {

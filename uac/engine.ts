@@ -4,6 +4,7 @@
  */
 import {
   type Address,
+  type ByteWriter,
   DigestHasher,
   formatAddress,
   type HashBackend,
@@ -14,6 +15,7 @@ import {
   SipMessage,
   TimerWheel,
   toHex,
+  writeHexWord,
 } from "../mod.ts";
 import { type ActionHost, CONTINUE } from "./actions.ts";
 import { Authenticator, type AuthOptions, type ChainStates } from "./authenticator.ts";
@@ -115,6 +117,8 @@ export type Send = (bytes: Uint8Array, start: number, end: number, to: Address) 
 const MAX_STARTS = 256;
 /** Ended call records kept for reuse. */
 const MAX_SPARE_CALLS = 16_384;
+/** Random bytes are fetched in such portions. */
+const RANDOM_BYTES = 2048;
 /** SIPp's caller. */
 const NOBODY = "sipp";
 const DEFAULT_PASSWORD = "password";
@@ -148,6 +152,9 @@ export class Engine {
   readonly #userValues: Value[][] = [];
   readonly #freeUsers: number[] = [];
   readonly #freeCircuits: string[];
+  readonly #hex = new Uint8Array(8);
+  #randomPool: Uint8Array = new Uint8Array(0);
+  #randomUsed = RANDOM_BYTES;
   #maxSteps = 1;
   #interval: number;
   /** The call number at which the rate was set last, and when it is due. */
@@ -229,7 +236,7 @@ export class Engine {
       ignoreInPause: options.ignoreInPause ?? false,
       branchPrefix: encoder.encode(`z9hG4bK-${all.branchPrefix}-`),
       credentials: (call) => this.#credentials(call),
-      username: (call) => this.#username(call),
+      writeUser: (call, out) => this.#writeUser(call, out),
       send: (call, bytes, length, to) => {
         this.statistics.sent++;
         this.#transport.send(bytes, 0, length, to, call.socket);
@@ -433,7 +440,8 @@ export class Engine {
     if (this.#init.length === 0) return;
     const call = new Call(this.#runner, this.#options.local, this.#maxSteps);
     call.program = this.program;
-    for (let at = 0, done = 0; at < this.#init.length && done < 100_000; done++) {
+    let at = 0;
+    for (let done = 0; at < this.#init.length && done < 100_000; done++) {
       const step = this.#init[at];
       const { condexec, condexecInverse, test } = step;
       let next = at + 1;
@@ -494,7 +502,18 @@ export class Engine {
     const { callId } = call;
     const out = this.#runner.scratch;
     out.clear();
-    out.number(call.callNumber).text("-").hex(random.bytes(8)).bytes(this.#callIdTail);
+    if (this.#randomUsed === RANDOM_BYTES) {
+      this.#randomPool = random.bytes(RANDOM_BYTES);
+      this.#randomUsed = 0;
+    }
+    const bytes = this.#randomPool;
+    out.number(call.callNumber).text("-");
+    for (let i = 0; i < 2; i++, this.#randomUsed += 4) {
+      const at = this.#randomUsed;
+      writeHexWord(bytes[at] << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3], this.#hex, 0);
+      out.bytes(this.#hex);
+    }
+    out.bytes(this.#callIdTail);
     callId.set(out.buffer, 0, out.length);
   }
 
@@ -602,9 +621,11 @@ export class Engine {
     return { username: username ?? facts?.service ?? "service", password: password ?? DEFAULT_PASSWORD };
   }
 
-  #username(call: Call): string {
+  #writeUser(call: Call, out: ByteWriter): void {
     const { username } = this.#options;
-    return username ?? this.#files.files[0]?.text(call.lines[0], 0) ?? NOBODY;
+    const file = this.#files.files[0];
+    if (username !== undefined || file === undefined) out.text(username ?? NOBODY);
+    else file.write(out, call.lines[0], 0);
   }
 
   /** A call is over, but for what may come again. */

@@ -77,8 +77,8 @@ export interface MessageContext extends VariableHolder {
   readonly received: SipMessage | undefined;
   /** Where it came from. */
   readonly receivedFrom: Address;
-  /** Who calls. */
-  readonly username: string;
+  /** Writes who calls. */
+  writeUser(out: ByteWriter): void;
   /**
    * Writes the header lines that authenticate the request in `out`, without the last line end, or nothing.
    * Without a name or password: those of the call.
@@ -206,7 +206,7 @@ const WRITERS: Readonly<Record<string, Keyword & { write(out: ByteWriter, c: Mes
       if (peerTag.length > 0) out.text(";tag=").bytes(peerTag.bytes, 0, peerTag.length);
     },
   },
-  user: { write: (out, { username }) => void out.text(username) },
+  user: { write: (out, context) => context.writeUser(out) },
   userid: { write: (out, { userId }) => void out.number(userId) },
   tdmmap: { write: (out, { circuit }) => void out.text(circuit) },
   next_url: { write: (out, { nextUrl }) => void out.bytes(nextUrl.bytes, 0, nextUrl.length) },

@@ -242,7 +242,7 @@ export function compileOrThrow<C extends MessageContext>(
   scenario: Scenario,
   host: ActionHost<C>,
   file: string,
-) {
+): { program: Program<C>; init: readonly CompiledStep<C>[] } {
   return compileProgram(scenario, host, (finding) => {
     throw new ScenarioError(findingText(file, finding));
   });

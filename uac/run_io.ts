@@ -11,7 +11,7 @@ export type RunOptions =
 /** A timer that is so little later than the one needed is left alone, ms. */
 const SLACK_MS = 0.5;
 /** Calls that are due within this time of each other start together, ms: fewer awakenings for a delay that counts as lag. */
-const TOGETHER_MS = 1;
+const TOGETHER_MS = 2;
 
 /** A run: its engine, sockets and timer. */
 export class Run {

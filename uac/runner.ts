@@ -74,7 +74,7 @@ export interface RunnerOptions {
   /** Messages during a pause are passed over (`-pause_msg_ign`). */
   readonly ignoreInPause: boolean;
   credentials(call: Call): { readonly username: string; readonly password: string };
-  username(call: Call): string;
+  writeUser(call: Call, out: ByteWriter): void;
   send(call: Call, bytes: Uint8Array, length: number, to: Address): void;
   /** The call has ended; `failure` is "" when it went as the scenario says. */
   ended(call: Call, failure: string, now: number): void;
@@ -360,8 +360,8 @@ export class CallRunner implements CallOwner {
     this.#schedule(call);
   }
 
-  username(call: Call): string {
-    return this.#o.username(call);
+  writeUser(call: Call, out: ByteWriter): void {
+    this.#o.writeUser(call, out);
   }
 
   authenticate(
@@ -376,6 +376,7 @@ export class CallRunner implements CallOwner {
       if (call.challenged) call.refusal = "no_password";
       return;
     }
+    if (authenticator.idle) return;
     let user = username;
     let secret = password;
     if (user === undefined || secret === undefined) {
@@ -383,8 +384,7 @@ export class CallRunner implements CallOwner {
       user ??= own.username;
       secret ??= own.password;
     }
-    if (call.auth.memory === undefined) authenticator.assign(call.auth, { username: user, password: secret });
-    else authenticator.use(call.auth, user, secret);
+    authenticator.use(call.auth, user, secret);
     const { buffer } = out;
     const uriStart = template.method.length + 1;
     let uriEnd = uriStart;
@@ -596,11 +596,17 @@ export class CallRunner implements CallOwner {
         this.run(call, now);
       }
     }
-    if (call.received === message) {
-      // The datagram is gone after this.
-      if (call.program.keepsReceived) call.keep(this.#o.pool, this.#out);
-      else call.received = undefined;
-    }
+    // The datagram is gone after this.
+    if (call.received === message) this.#keep(call);
+  }
+
+  /** Keeps the received message where a pause or a timeout may lead to a step that looks at it. */
+  #keep(call: Call): void {
+    const step = call.steps[call.step];
+    const needed = call.program.keepsReceived && !call.ended &&
+      (step?.kind !== "recv" || step.ontimeout >= 0);
+    if (needed) call.keep(this.#o.pool, this.#out);
+    else call.received = undefined;
   }
 
   /** A kept message is read again at each turn. */
@@ -694,10 +700,7 @@ export class CallRunner implements CallOwner {
     call.pausedUntil = Infinity;
     call.step = unexpected;
     this.run(call, now);
-    if (call.received === message) {
-      if (call.program.keepsReceived) call.keep(this.#o.pool, this.#out);
-      else call.received = undefined;
-    }
+    if (call.received === message) this.#keep(call);
     return true;
   }
 

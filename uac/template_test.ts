@@ -49,7 +49,7 @@ function context(changes: Partial<MessageContext> = {}): MessageContext {
     local: { host: "::1", port: 5070 },
     routes: textOf(""),
     nextUrl: textOf("sip:next"),
-    username: "alice",
+    writeUser: (out) => void out.text("alice"),
     lines: [0],
     userId: 7,
     circuit: "0.99.5/1",
