@@ -90,12 +90,11 @@ class Names {
 
 /** The place of a character of a text that begins at a place. */
 function placeIn(text: string, at: number, start: Place): Place {
-  const lead = text.length - text.trimStart().length;
-  const before = text.slice(Math.min(lead, at), at);
-  const lines = before.split("\n");
+  const lines = text.slice(0, at).split("\n");
+  const last = lines[lines.length - 1].length;
   return lines.length === 1
-    ? { line: start.line + (lead > at ? 0 : 0), column: start.column + before.length }
-    : { line: start.line + lines.length - 1, column: lines[lines.length - 1].length + 1 };
+    ? { line: start.line, column: start.column + last }
+    : { line: start.line + lines.length - 1, column: last + 1 };
 }
 
 /**

@@ -343,7 +343,7 @@ export function readScenario(text: string, name: string): ReadResult {
   }
   const first = steps.find(({ kind }) => kind === "send" || kind === "recv");
   if (first === undefined) reader.error(root.at, "the scenario sends and receives nothing");
-  else if (first.kind === "recv" && first.request === undefined) {
+  else if (first.kind === "recv" && first.response !== undefined && first.request === undefined) {
     reader.error(first.at, "the first message is a response, to nothing that was sent");
   }
   reader.findings.sort((a, b) => a.line - b.line || a.column - b.column);

@@ -26,7 +26,7 @@ export interface XmlElement {
   readonly at: Place;
   readonly attributes: Map<string, XmlAttribute>;
   readonly children: XmlElement[];
-  /** Text and CDATA sections in it, joined; `textAt` is where the first that is not blank begins. */
+  /** Text and CDATA sections in it, joined, from the first that is not blank; `textAt` is where that begins. */
   text: string;
   textAt: Place;
 }
@@ -86,10 +86,11 @@ export function readXml(text: string): { root: XmlElement | undefined; findings:
   const addText = (text: string, end: number) => {
     const element = open[open.length - 1];
     if (element === undefined) return;
-    if (element.text.trim() === "" && text.trim() !== "") {
+    if (element.text.trim() === "") {
+      // White space around a section is no part of it.
+      element.text = text;
       element.textAt = placeOf(Math.max(0, end - text.length));
-    }
-    element.text += text;
+    } else element.text += text;
   };
   parser.on("text", (text) => addText(text, parser.position - 1));
   parser.on("cdata", (text) => addText(text, parser.position - 3));
