@@ -177,11 +177,11 @@ export class CallRunner implements CallOwner {
       return true;
     }
     this.#count(call, step, now);
-    let next = step.index + 1;
-    if (step.jumps && this.#taken(call, step)) next = step.next;
     const jump = this.#act(call, step);
     if (jump === ENDED) return false;
-    call.step = jump === CONTINUE ? next : jump;
+    // The test is made after the actions, as in SIPp.
+    if (jump !== CONTINUE) call.step = jump;
+    else call.step = step.jumps && this.#taken(call, step) ? step.next : step.index + 1;
     return true;
   }
 
@@ -583,9 +583,9 @@ export class CallRunner implements CallOwner {
       next = step.next;
     } else {
       this.#count(call, step, now);
-      taken = step.jumps && this.#taken(call, step);
-      if (taken) next = step.next;
       jump = this.#act(call, step);
+      taken = jump === CONTINUE && step.jumps && this.#taken(call, step);
+      if (taken) next = step.next;
     }
     if (jump !== ENDED) {
       // An optional message moves nothing on, unless it says where to.
