@@ -128,6 +128,7 @@ export class RequestAuth {
   clear(): void {
     this.memory = this.exchange = this.challenge = undefined;
     this.sent = "nothing";
+    this.digestAnswers = 0;
     this.header = "Proxy-Authorization";
     if (this.answered.length > 0) this.answered = [];
   }
@@ -260,6 +261,7 @@ export class Authenticator {
     const { exchange, sent } = auth;
     auth.challenge = auth.exchange = undefined;
     auth.sent = "nothing";
+    auth.digestAnswers = 0;
     if (auth.answered.length > 0) auth.answered = [];
     if (sent === "nothing" || exchange === undefined || exchange.sent.length === 0) return;
     if (sent === "preemptive") this.counters.preemptiveAccepted++;
