@@ -298,14 +298,15 @@ const timerName = (name: string) => name === "true" ? "1" : name;
  * import { readScenario } from "./read_scenario.ts";
  * import { assertEquals } from "@std/assert";
  *
- * const { scenario, findings } = readScenario('<scenario name="x">\n  <recv reqest="INVITE"/>\n</scenario>', "x");
+ * const text = '<scenario name="x">\n  <recv request="BYE" optinal="true"/>\n</scenario>';
+ * const { scenario, findings } = readScenario(text, "x");
  * assertEquals(scenario, undefined);
- * assertEquals(findings[0], {
+ * assertEquals(findings, [{
  *   severity: "error",
  *   line: 2,
- *   column: 9,
- *   text: "<recv> has no attribute reqest: did you mean request?",
- * });
+ *   column: 23,
+ *   text: "<recv> has no attribute optinal: did you mean optional?",
+ * }]);
  * ```
  */
 export function readScenario(text: string, name: string): ReadResult {
