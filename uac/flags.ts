@@ -170,6 +170,7 @@ export const FLAGS = {
   quiet: { type: "boolean", help: "No progress line" },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
   ...RUNTIME_FLAGS,
+  io_wait: { ...RUNTIME_FLAGS.io_wait, default: 2 },
 } as const satisfies FlagTable;
 
 /** First line of `--help`. */

@@ -6,10 +6,12 @@ import { openTransport, type RealTransport, type TransportOptions } from "./tran
 /** Where a run listens, and what it does. */
 export type RunOptions =
   & Omit<EngineOptions, "local" | "reliable">
-  & Omit<TransportOptions, "onMessage" | "onBatchEnd">;
+  & Omit<TransportOptions, "onMessage" | "onBatchEnd" | "onWake">;
 
 /** A timer that is so little later than the one needed is left alone, ms. */
 const SLACK_MS = 0.5;
+/** While the socket looks at the clock, a timer comes so much later, ms. */
+const FALLBACK_MS = 25;
 /** Calls that are due within this time of each other start together, ms: fewer awakenings for a delay that counts as lag. */
 const TOGETHER_MS = 2;
 
@@ -22,6 +24,8 @@ export class Run {
   readonly #transport: RealTransport;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
+  /** The socket looks at the clock by itself: a timer is only needed for the case that it stops. */
+  #busy = false;
   #resolve!: () => void;
 
   /**
@@ -37,6 +41,11 @@ export class Run {
         run?.engine.receive(buffer, start, end, from, now, socket),
       onBatchEnd: (now) => {
         if (run !== undefined) run.#advance(now);
+      },
+      onWake: (now, busy) => {
+        if (run === undefined) return;
+        run.#busy = busy;
+        run.#advance(now);
       },
     });
     try {
@@ -79,20 +88,22 @@ export class Run {
   /** Does what is due, also while the socket keeps the timers waiting. */
   #advance(now: number): void {
     if ((this.engine.nextDue() ?? Infinity) <= now) this.engine.advance(now);
-    this.#arm();
+    this.#arm(now);
   }
 
-  #arm(): void {
+  #arm(time: number = now()): void {
     const { engine } = this;
     if (engine.done) return this.#resolve();
     const due = engine.nextDue();
-    if (due === undefined || due >= this.#timerAt - SLACK_MS) return;
+    if (due === undefined) return;
+    const at = this.#busy ? Math.max(due, time + FALLBACK_MS) : due;
+    if (at >= this.#timerAt - SLACK_MS) return;
     clearTimeout(this.#timer);
-    this.#timerAt = due;
+    this.#timerAt = at;
     this.#timer = setTimeout(() => {
       this.#timerAt = Infinity;
       engine.advance(now());
       this.#arm();
-    }, Math.max(TOGETHER_MS, due - now()));
+    }, Math.max(TOGETHER_MS, at - time));
   }
 }

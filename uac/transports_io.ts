@@ -44,6 +44,7 @@ export interface TransportOptions {
   readonly ioWait?: number;
   onMessage(buffer: Uint8Array, start: number, end: number, from: Address, now: number, socket: number): void;
   onBatchEnd(now: number): void;
+  onWake(now: number, busy: boolean): void;
   onError?(line: string): void;
 }
 
@@ -55,6 +56,8 @@ const CALL_DATAGRAM = 65_535;
 const CONNECT_MS = 5000;
 /** Bytes that may wait for a connection; more are lost. */
 const MAX_QUEUED = 16 << 20;
+/** Waits that may block the thread in a row: signals and the progress line have time. */
+const BLOCKED_IN_A_ROW = 16;
 const READ_BYTES = 65_536;
 
 /** The port cannot be had: SIPp has an exit code for it. */
@@ -99,6 +102,7 @@ async function bind(
       onDatagram: (buffer, start, end, from, now) =>
         options.onMessage(buffer, start, end, from, now, socket()),
       onBatchEnd: options.onBatchEnd,
+      ...shared ? { onWake: options.onWake, blockedInARow: BLOCKED_IN_A_ROW } : {},
       onError: (error) => options.onError?.(`socket: ${error.message}`),
     });
   } catch (error) {
