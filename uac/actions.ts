@@ -12,7 +12,6 @@ import {
   parseDigestAnswer,
   type Random,
   type SipMessage,
-  toHex,
 } from "../mod.ts";
 import { distributionProblem, sample } from "./distributions.ts";
 import type { KeywordHost, MessageContext } from "./keywords.ts";
@@ -413,6 +412,3 @@ function digestIsRight(
   }
   return false;
 }
-
-/** `length` random bytes in hexadecimal. */
-export const randomHex = (random: Random, length: number): string => toHex(random.bytes(length));

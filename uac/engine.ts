@@ -128,6 +128,15 @@ const DYNAMIC = { start: 10_000, max: 12_000, step: 4 };
 const SLASH = 0x2f;
 const encoder = new TextEncoder();
 
+function stepName({ kind, template, response, request }: CompiledStep<Call>): string {
+  const what = kind === "send"
+    ? template!.method || template!.status
+    : kind === "recv"
+    ? request || response
+    : "";
+  return `${kind} ${what}`.trim();
+}
+
 /** A run of one scenario, as caller or as called side. */
 export class Engine {
   readonly statistics: Statistics = new Statistics();
@@ -388,6 +397,9 @@ export class Engine {
       startingMs: statistics.started > 1 ? this.#lastStartAt - this.#startAt : 0,
       wantedRate: program.role === "client" && this.#options.users === undefined ? 1000 / this.#interval : 0,
       open: this.#open,
+      timers: program.timers,
+      counters: program.counters,
+      steps: program.steps.map(stepName),
     });
   }
 

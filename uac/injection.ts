@@ -16,7 +16,6 @@ const LF = 0x0a;
 const CR = 0x0d;
 const HASH = 0x23;
 const SEMI = 0x3b;
-const PERCENT = 0x25;
 const LBRACK = 0x5b;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -269,6 +268,3 @@ export class InjectionFiles {
     return this.files.map(({ name }) => name);
   }
 }
-
-/** Whether a pattern has a place for a number. */
-export const hasNumber = (pattern: string): boolean => pattern.includes(String.fromCharCode(PERCENT));

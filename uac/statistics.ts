@@ -33,6 +33,18 @@ export interface TimeSummary {
   readonly max: number;
 }
 
+/** What a step has done. */
+export interface StepReport {
+  /** "send INVITE", "recv 200", "pause". */
+  readonly step: string;
+  readonly sent: number;
+  readonly received: number;
+  readonly retransmissions: number;
+  readonly timeouts: number;
+  readonly unexpected: number;
+  readonly lost: number;
+}
+
 /** Everything that `--json` writes. */
 export interface Report {
   readonly scenario: string;
@@ -50,6 +62,12 @@ export interface Report {
   readonly rate: { readonly wanted: number; readonly achieved: number };
   /** From the scheduled start of a call to the answer that sets it up. */
   readonly setupMs: TimeSummary;
+  /** From the start of a call to its end. */
+  readonly callLengthMs: TimeSummary;
+  /** The scenario's timers (`rtd`) and counters by name, and what each of its steps has done. */
+  readonly timersMs: Readonly<Record<string, TimeSummary>>;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly steps: readonly StepReport[];
   /** How late this program itself started the calls. */
   readonly lagMs: TimeSummary;
   readonly messages: {
@@ -163,12 +181,8 @@ export class Statistics {
   callLength(ms: number): void {
     record(this.#length, ms);
   }
-  /** The times of a timer. */
-  timerSummary(timer: number): TimeSummary {
+  #timer(timer: number): TimeSummary {
     return summary(timer === 0 ? this.#setup : this.#timers[timer] ?? newHistogram());
-  }
-  get lengthSummary(): TimeSummary {
-    return summary(this.#length);
   }
   /** A call started `ms` late. */
   lag(ms: number): void {
@@ -190,9 +204,13 @@ export class Statistics {
       readonly startingMs: number;
       readonly wantedRate: number;
       readonly open: number;
+      /** Names of the timers, the counters and the steps. */
+      readonly timers: readonly string[];
+      readonly counters: readonly string[];
+      readonly steps: readonly string[];
     },
   ): Report {
-    const { scenario, role, durationMs, startingMs, wantedRate, open } = about;
+    const { scenario, role, durationMs, startingMs, wantedRate, open, steps } = about;
     const { refused, ...auth } = this.auth;
     const ended = this.ok + this.failed;
     const achieved = startingMs > 0 ? Math.round((this.started - 1) / startingMs * 1e6) / 1000 : 0;
@@ -204,6 +222,18 @@ export class Statistics {
       failures: Object.fromEntries(this.failures),
       rate: { wanted: wantedRate, achieved },
       setupMs: summary(this.#setup),
+      callLengthMs: summary(this.#length),
+      timersMs: Object.fromEntries(about.timers.map((name, i) => [name, this.#timer(i)])),
+      counters: Object.fromEntries(about.counters.map((name, i) => [name, this.counters[i] ?? 0])),
+      steps: steps.map((step, i) => ({
+        step,
+        sent: this.steps.sent[i],
+        received: this.steps.received[i],
+        retransmissions: this.steps.retransmissions[i],
+        timeouts: this.steps.timeouts[i],
+        unexpected: this.steps.unexpected[i],
+        lost: this.steps.lost[i],
+      })),
       lagMs: summary(this.#lag),
       messages: {
         sent: this.sent,
