@@ -26,7 +26,7 @@ import { readParameters, type RunFacts } from "./keywords.ts";
 import { type CompiledStep, compileOrThrow, type Program } from "./program.ts";
 import { type Behaviors, CallRunner } from "./runner.ts";
 import type { Scenario } from "./scenario.ts";
-import { type Report, Statistics, StepCounters } from "./statistics.ts";
+import { type Report, Statistics } from "./statistics.ts";
 import { type Value, Variables } from "./variables.ts";
 
 /** How a run goes. Times in ms. */
@@ -263,7 +263,7 @@ export class Engine {
       this.#outOfCall = compileOrThrow(options.outOfCall, host, file).program;
     }
     this.#maxSteps = Math.max(program.steps.length, this.#outOfCall?.steps.length ?? 0, init.length, 1);
-    this.statistics.steps = new StepCounters(this.#maxSteps);
+    this.statistics.steps = program.counts;
     this.#interval = (options.period ?? 1000) / (options.rate ?? 10);
     this.#limit = options.users ?? (options.limit || Infinity);
     this.#toStart = options.calls || Infinity;

@@ -5,6 +5,7 @@ import { distributionProblem } from "./distributions.ts";
 import type { MessageContext } from "./keywords.ts";
 import { posixRegExp } from "./regexp.ts";
 import { type Distribution, type Labels, type Scenario, ScenarioError, type Step } from "./scenario.ts";
+import { StepCounters } from "./statistics.ts";
 import { type Template, TemplateCompiler, TemplateError } from "./template.ts";
 import type { VariableRef } from "./variables.ts";
 import type { Finding, Place } from "./xml.ts";
@@ -65,6 +66,8 @@ export interface Program<C extends MessageContext> {
   readonly name: string;
   readonly role: "client" | "server";
   readonly steps: readonly CompiledStep<C>[];
+  /** What its steps have done. */
+  readonly counts: StepCounters;
   /** Names of the timers (`rtd`) and counters. */
   readonly timers: readonly string[];
   readonly counters: readonly string[];
@@ -217,6 +220,7 @@ export function compileProgram<C extends MessageContext>(
     name: scenario.name,
     role: scenario.role,
     steps,
+    counts: new StepCounters(steps.length),
     timers: names.timers.names,
     counters: names.counters.names,
     keepsReceived: usesLast && waits,

@@ -196,6 +196,8 @@ export class CallRunner implements CallOwner {
 
   #count(call: Call, step: Step, now: number): void {
     const { statistics } = this.#o;
+    // The out-of-call scenario has counters and timers of its own, which nobody reads.
+    if (call.program.counts !== statistics.steps) return;
     if (step.counter >= 0) statistics.counters[step.counter] = (statistics.counters[step.counter] ?? 0) + 1;
     for (let i = 0; i < step.rtd.length; i++) {
       const timer = step.rtd[i];
@@ -246,7 +248,7 @@ export class CallRunner implements CallOwner {
     const step = call.steps[asked];
     const invite = step.template!.method === "INVITE";
     const index = this.#match(call, message, asked);
-    if (index >= 0 && this.#isLost(call.steps[index])) return;
+    if (index >= 0 && this.#isLost(call, call.steps[index])) return;
     if (message.to.tagStart >= 0) {
       call.peerTag.set(message.buffer, message.to.tagStart, message.to.tagEnd);
     }
@@ -309,7 +311,7 @@ export class CallRunner implements CallOwner {
       return this.#unexpectedRequest(call, message, from, now);
     }
     const step = call.steps[index];
-    if (this.#isLost(step)) return;
+    if (this.#isLost(call, step)) return;
     call.remote = this.#replyAddress(message, from);
     call.cseq = call.requestCseq = cseqNumber;
     call.requestMethod = method;
@@ -350,7 +352,7 @@ export class CallRunner implements CallOwner {
         return this.#giveUp(call, now);
       }
       call.retransmissions++;
-      this.#o.statistics.steps.retransmissions[retransmitting.step]++;
+      call.program.counts.retransmissions[retransmitting.step]++;
       this.#sendAgain(call, retransmitting);
       // Timer A doubles without a limit; Timers E and G, and 2xx (§13.3.1.4), up to T2.
       const limit = retransmitting === call.request && invite ? GIVE_UP : this.#o.t2;
@@ -428,7 +430,7 @@ export class CallRunner implements CallOwner {
       return false;
     }
     call.counts[index]++;
-    this.#o.statistics.steps.sent[index]++;
+    call.program.counts.sent[index]++;
     const { pool } = this.#o;
     let sent: SentMessage;
     if (!isRequest) {
@@ -454,7 +456,7 @@ export class CallRunner implements CallOwner {
     }
     const lost = step.lost < 0 ? this.#o.lost : step.lost;
     if (lost > 0 && this.#o.random.below(1_000_000) < lost * 1_000_000) {
-      this.#o.statistics.steps.lost[index]++;
+      call.program.counts.lost[index]++;
     } else this.#o.send(call, sent.bytes, sent.length, this.#o.sendTo ?? call.remote);
     if (step.retrans > 0 && !this.#o.reliable && this.#o.retransmit) {
       call.retransmitting = sent;
@@ -561,16 +563,16 @@ export class CallRunner implements CallOwner {
       (step.responseTxn < 0 || call.transactions[step.responseTxn] === asked);
   }
 
-  #isLost(step: Step): boolean {
+  #isLost(call: Call, step: Step): boolean {
     const lost = step.lost < 0 ? this.#o.lost : step.lost;
     if (lost <= 0 || this.#o.random.below(1_000_000) >= lost * 1_000_000) return false;
-    this.#o.statistics.steps.lost[step.index]++;
+    call.program.counts.lost[step.index]++;
     return true;
   }
 
   /** A message that a step awaits has come. */
   #advance(call: Call, step: Step, message: SipMessage, from: Address, now: number): void {
-    this.#o.statistics.steps.received[step.index]++;
+    call.program.counts.received[step.index]++;
     if (step.rrs) this.#keepRouteSet(call, message);
     call.receivedFrom = from;
     call.received = message;
@@ -675,12 +677,12 @@ export class CallRunner implements CallOwner {
     now: number,
   ): void {
     const { status } = message;
-    const { statistics, behaviors } = this.#o;
+    const { behaviors } = this.#o;
     if (status < 200) {
       if (invite) this.#waitAgain(call, now);
       return;
     }
-    statistics.steps.unexpected[Math.min(call.step, call.steps.length - 1)]++;
+    call.program.counts.unexpected[Math.min(call.step, call.steps.length - 1)]++;
     this.#o.authenticator?.answered(call.auth, message);
     if (invite && status >= 300) this.#acknowledge(call, message);
     if (this.#takeUnexpected(call, message, from, now)) return;
@@ -714,7 +716,7 @@ export class CallRunner implements CallOwner {
     if (method === "CANCEL" && behaviors.reply) return this.#cancel(call, message, from, now);
     if (this.#o.ignoreInPause && call.pausedUntil !== Infinity) return;
     statistics.unexpected++;
-    statistics.steps.unexpected[Math.min(call.step, call.steps.length - 1)]++;
+    call.program.counts.unexpected[Math.min(call.step, call.steps.length - 1)]++;
     if (this.#takeUnexpected(call, message, from, now)) return;
     this.#o.problem(call, `unexpected ${method}`);
     if (!behaviors.reply) {
@@ -837,7 +839,7 @@ export class CallRunner implements CallOwner {
     const { retransmitting, request } = call;
     if (call.cancelled) return this.#o.ended(call, "cancelled", now);
     const step = call.steps[call.step];
-    if (step !== undefined) this.#o.statistics.steps.timeouts[step.index]++;
+    if (step !== undefined) call.program.counts.timeouts[step.index]++;
     if (step?.kind === "recv" && step.ontimeout >= 0) {
       this.#stopRetransmitting(call, -1);
       call.giveUpAt = Infinity;
