@@ -40,11 +40,20 @@ export function loadScenario(text: string, file: string): Scenario {
   throw new ScenarioError(findingText(file, error));
 }
 
-/** Checks scenarios; a line for each finding. Whether there was no error. */
-export function lintFiles(files: readonly string[], print: (line: string) => void): boolean {
+/**
+ * Checks scenarios; a line for each finding.
+ *
+ * @param keys keywords of `-key`
+ * @returns whether there was no error
+ */
+export function lintFiles(
+  files: readonly string[],
+  keys: Readonly<Record<string, string>>,
+  print: (line: string) => void,
+): boolean {
   let good = true;
   for (const file of files) {
-    const findings = lint(readText(file), file.slice(file.lastIndexOf("/") + 1));
+    const findings = lint(readText(file), file.slice(file.lastIndexOf("/") + 1), keys);
     for (const finding of findings) print(findingText(file, finding));
     if (findings.some(({ severity }) => severity === "error")) good = false;
     else if (findings.length === 0) print(`${file}: no findings`);

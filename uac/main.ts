@@ -8,6 +8,7 @@ import { fileReader, lintFiles, loadInjectionFiles, loadScenario, readText } fro
 import { type Command, FLAGS, formatTransport, NOTES, parseCommand, USAGE } from "./flags.ts";
 import { InjectionFiles, patternFile } from "./injection.ts";
 import { Run } from "./run_io.ts";
+import { readSippArguments } from "./sipp_options.ts";
 import { progressLine, summaryTable } from "./summary.ts";
 import { BindError } from "./transports_io.ts";
 
@@ -228,8 +229,11 @@ async function run(command: Command): Promise<number> {
 async function main(): Promise<number> {
   try {
     if (Deno.args[0] === "lint") {
-      if (Deno.args.length === 1) throw new Error("lint: which files? uac lint FILE…");
-      return lintFiles(Deno.args.slice(1), console.log) ? EXIT.OK : EXIT.FAILED;
+      const { rest, keys } = readSippArguments(Deno.args.slice(1));
+      const flag = rest.find((argument) => argument.startsWith("-"));
+      if (flag !== undefined) throw new Error(`lint takes files and -key KEYWORD VALUE, not ${flag}`);
+      if (rest.length === 0) throw new Error("lint: which files? uac lint FILE…");
+      return lintFiles(rest, keys, console.log) ? EXIT.OK : EXIT.FAILED;
     }
     const command = parseCommand(Deno.args, (name) => Deno.env.get(name));
     if (command === undefined) console.log(formatHelp(USAGE, FLAGS, NOTES));
