@@ -92,6 +92,10 @@ Deno.test("chain states go from one run to the next: no second challenge, and on
     assert(!text.includes("pw-"), "no passwords");
     const second = await place(["--chain_state", file]);
     assertEquals([second.auth.challenges, second.auth.preemptiveAccepted], [0, CALLS]);
+    await Deno.writeTextFile(`${dir}/damaged`, text.replace('"SHA-1"', '"SHA-9"'), { mode: 0o600 });
+    const damaged = await uac(["--chain_state", `${dir}/damaged`, "127.0.0.1:9"]);
+    assertEquals(damaged.code, 255);
+    assertStringIncludes(damaged.err, "it is no file of chain states");
     await Deno.chmod(file, 0o644);
     const refused = await uac(["--chain_state", file, "127.0.0.1:9"]);
     assertEquals([refused.code, refused.err], [

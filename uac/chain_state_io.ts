@@ -1,4 +1,5 @@
 /** The file that keeps which tokens of the users' chains were sent, from one run to the next. */
+import { type AgentState, CHAIN_ALGORITHMS, DEFAULT_AGENT_POLICY, isHex } from "../mod.ts";
 import { type ChainStates } from "./authenticator.ts";
 
 const VERSION = 1;
@@ -25,11 +26,24 @@ export function readChainStates(file: string): ChainStates {
   }
   try {
     const { version, users } = JSON.parse(text);
-    if (version === VERSION && typeof users === "object" && users !== null) return users;
+    if (version === VERSION && Object.values<AgentState>(users).every(isWhole)) return users;
   } catch {
     // Damaged: see below.
   }
   throw new Error(`${file}: it is no file of chain states of this version; remove it to begin anew`);
+}
+
+/** Whether it is what {@linkcode writeChainStates} has written: a run must not find out in the middle. */
+function isWhole({ chains, accepted, verified }: AgentState): boolean {
+  return chains.every(({ realm, algorithm, nonce, chain, opaque, lowest }) =>
+    typeof realm === "string" && CHAIN_ALGORITHMS.includes(algorithm) && isHex(nonce, 16) &&
+    /^[0-9a-f]+$/.test(opaque) && Number.isInteger(chain) && chain >= 1 &&
+    chain <= DEFAULT_AGENT_POLICY.maxChain && Number.isInteger(lowest) && lowest >= 0 && lowest <= chain
+  ) &&
+    accepted.every(({ hop, chains: numbers }) =>
+      typeof hop === "string" &&
+      numbers.every(({ number }) => Number.isInteger(number) && number < chains.length)
+    ) && verified.every((realm) => typeof realm === "string");
 }
 
 /** Writes it under another name first, so that it is whole at every moment. */
