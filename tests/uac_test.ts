@@ -85,7 +85,10 @@ Deno.test("chain states go from one run to the next: no second challenge, and on
   withSystem(["--auth", "pc"], async (dir, place) => {
     const file = `${dir}/chains.json`;
     const first = await place(["--chain_state", file]);
-    assertEquals([first.auth.challenges, first.auth.confirmed], [USERS, CALLS]);
+    // On a busy machine a user's next call may begin before its first has an answer.
+    const { challenges } = first.auth as { challenges: number };
+    assert(challenges >= USERS && challenges < CALLS, `${challenges} challenges`);
+    assertEquals(first.auth.confirmed, CALLS);
     const mode = (await Deno.stat(file)).mode! & 0o777;
     assertEquals(mode, 0o600);
     const text = await Deno.readTextFile(file);
