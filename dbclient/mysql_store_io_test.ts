@@ -12,7 +12,7 @@ import {
   sha256Of,
   storeContract,
 } from "./store_contract.ts";
-import { StoreError, SubscriberError } from "./subscriber.ts";
+import { StoreError, type Subscriber, SubscriberError } from "./subscriber.ts";
 import { DEFAULT_TABLE } from "./subscriber_table.ts";
 
 const missing = await mariadbMissing();
@@ -193,6 +193,64 @@ Deno.test({
         assert(used <= 10, `${used} statements for 900 questions`);
         await store.close();
       });
+      await t.step(
+        "1000 that are asked alone: a query each, on few connections, ended when idle",
+        async () => {
+          const status = async (name: string) =>
+            Number((await server.sql(`SHOW GLOBAL STATUS LIKE '${name}'`)).split("\t")[1]);
+          const until = async (most: number) => {
+            for (let attempt = 0; await status("Threads_connected") > most; attempt++) {
+              assert(attempt < 600, `${await status("Threads_connected")} connections`);
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+          };
+          // The client that asks for it.
+          await until(1);
+          await server.sql("FLUSH STATUS");
+          const connections = 4;
+          const store = await MysqlStore.open({ ...login, connections, timeout: 60_000 });
+          const alice = { username: "alice", realm: "a.example" };
+          const before = await status("Com_stmt_execute");
+          const asked = Array.from({ length: 1000 }, () => store.lookupAlone(alice, "ha1"));
+          const [row] = await store.lookup([alice], "ha1");
+          assertEquals(row?.hash, "00".repeat(16));
+          for (const found of await Promise.all(asked)) assertEquals(found?.hash, "00".repeat(16));
+          const executed = await status("Com_stmt_execute") - before;
+          assert(executed >= 1001 && executed < 1050, `${executed} statements`);
+          // Beside them the one that looks at the node, and the one that asks.
+          const most = await status("Max_used_connections");
+          assert(most <= connections + 2, `${most} connections`);
+          assertEquals(store.nodes().map(({ rank }) => rank), ["good"]);
+          await until(3);
+          await store.close();
+        },
+      );
+      await t.step(
+        "questions that wait for a connection of a node that hangs are answered by another",
+        async () => {
+          const connection = await mariadb.createConnection({
+            ...hosts[0],
+            user: server.user,
+            password: server.password,
+          });
+          const second = await startMariadb();
+          try {
+            await second.sql(SETUP);
+            const both = [...hosts, { host: "127.0.0.1", port: second.port }];
+            const store = await MysqlStore.open({ ...login, hosts: both, connections: 1, timeout: 60_000 });
+            const alice = { username: "alice", realm: "a.example" };
+            await connection.query("LOCK TABLES sip.subscriber WRITE");
+            const asked = Array.from({ length: 50 }, () => store.lookupAlone(alice, "ha1"));
+            const [[row]] = await Promise.all([store.lookup([alice], "ha1"), ...asked]) as [Subscriber[]];
+            assertEquals(row.hash, "00".repeat(16));
+            await connection.query("UNLOCK TABLES");
+            await store.close();
+          } finally {
+            await connection.end();
+            await second.stop();
+          }
+        },
+      );
       await t.step("the second host is used when the first does not answer", async () => {
         const lines: string[] = [];
         const second = await MysqlStore.open({
