@@ -32,9 +32,11 @@ const STATUS = [
 
 /**
  * Makes a node of Galera answer only when it has what was committed at any node before: a row must not be older than the
- * revocation serial that another node gave. Other servers do not know it.
+ * revocation serial that another node gave. The look at a node goes without, for it has to find one that lags.
  */
 const SYNC: Statement = { sql: "SET SESSION wsrep_sync_wait = 1", values: [] };
+/** What servers without Galera say to {@linkcode SYNC}. */
+const UNKNOWN_VARIABLE = "ER_UNKNOWN_SYSTEM_VARIABLE";
 
 /** A connection that nobody uses. */
 interface Idle {
@@ -75,8 +77,6 @@ export class MysqlNode {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking = false;
   #closed = false;
-  /** Whether it knows {@linkcode SYNC}; undefined: not asked yet. */
-  #syncs: boolean | undefined;
   /** Usual time for an answer, ms. */
   #usual = 0;
   #behindUntil = -Infinity;
@@ -197,9 +197,7 @@ export class MysqlNode {
       if (idle.connection.usable) return idle.connection;
       this.#drop(idle.connection);
     }
-    const connection = await this.#open();
-    if (this.#syncs !== false) this.#syncs = await connection.execute([SYNC]).then(() => true, () => false);
-    return connection;
+    return await this.#open();
   }
 
   /** Opens one so that the first question after another node is gone need not wait for it. */
@@ -228,7 +226,24 @@ export class MysqlNode {
     this.#drop(connection);
   }
 
+  /** Opens a connection for questions. */
   async #open(): Promise<MysqlConnection> {
+    const connection = await this.#connect();
+    const timer = setTimeout(() => connection.cut(`no answer within ${CONNECT_TIMEOUT} ms`), CONNECT_TIMEOUT);
+    try {
+      await connection.execute([SYNC]);
+    } catch (error) {
+      if ((error as MysqlError).code !== UNKNOWN_VARIABLE) {
+        this.#drop(connection);
+        throw error;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    return connection;
+  }
+
+  async #connect(): Promise<MysqlConnection> {
     const connection = await MysqlConnection.open(this.login, CONNECT_TIMEOUT);
     this.#all.add(connection);
     if (this.#closed) this.#cutAll("closed");
@@ -274,7 +289,7 @@ export class MysqlNode {
     this.#looking = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      const watch = this.#watch?.usable ? this.#watch : this.#watch = await this.#open();
+      const watch = this.#watch?.usable ? this.#watch : this.#watch = await this.#connect();
       timer = setTimeout(() => watch.cut(`no answer within ${PING_TIMEOUT} ms`), PING_TIMEOUT);
       const probe = `SELECT 1 FROM ${quoted(this.login.table)} LIMIT 1`;
       const ask = (sql: string) => watch.driver.query<[string, string][]>({ sql, rowsAsArray: true });

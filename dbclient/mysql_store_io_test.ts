@@ -83,6 +83,32 @@ async function selfSigned(): Promise<
   };
 }
 
+/** Passes connections on to a server; `change` may alter what a client sends, or cut it off by undefined. */
+function forwarder(port: number, change: (sent: Uint8Array<ArrayBuffer>) => Uint8Array | undefined) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const ended = (async () => {
+    for await (const client of listener) {
+      const server = await Deno.connect({ hostname: "127.0.0.1", port });
+      const changing = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array>({
+        transform(sent, controller) {
+          const passed = change(sent);
+          if (passed === undefined) controller.error(new Error("cut off"));
+          else controller.enqueue(passed);
+        },
+      });
+      server.readable.pipeTo(client.writable).catch(() => {});
+      client.readable.pipeThrough(changing).pipeTo(server.writable).catch(() => {});
+    }
+  })();
+  return {
+    port: listener.addr.port,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await ended;
+    },
+  };
+}
+
 Deno.test({
   name: title,
   ignore: missing !== undefined,
@@ -251,6 +277,43 @@ Deno.test({
           }
         },
       );
+      await t.step("every connection waits for Galera's other nodes, or is not used", async () => {
+        const isSync = (sent: Uint8Array) =>
+          new TextDecoder("latin1").decode(sent).includes("wsrep_sync_wait");
+        const synced = async (store: MysqlStore) => {
+          const ask = () =>
+            store.sql.run("SELECT @@SESSION.wsrep_sync_wait FROM DUAL WHERE SLEEP(0.05) = 0", []);
+          return (await Promise.all([ask(), ask(), ask()])).map(([[value]]) => Number(value));
+        };
+        const store = await MysqlStore.open({ ...login, connections: 3 });
+        assertEquals(await synced(store), [1, 1, 1]);
+        await store.close();
+        let cuts = 0;
+        await using cutting = forwarder(server.port, (sent) => isSync(sent) && cuts++ < 2 ? undefined : sent);
+        const cut = await MysqlStore.open({
+          ...login,
+          hosts: [{ host: "127.0.0.1", port: cutting.port }, ...hosts],
+          timeout: 10_000,
+        });
+        for (let attempt = 0; cut.nodes()[0].rank !== "good"; attempt++) {
+          assert(attempt < 600, cut.nodes()[0].why);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        assertEquals(await synced(cut), [1, 1, 1]);
+        assert(cuts > 2, `${cuts} tries`);
+        await cut.close();
+        // A server that does not know the variable.
+        await using foreign = forwarder(server.port, (sent) => {
+          const at = isSync(sent)
+            ? new TextDecoder("latin1").decode(sent).indexOf("wsrep_sync_wait = 1")
+            : -1;
+          if (at >= 0) sent[at] = 0x78;
+          return sent;
+        });
+        const other = await MysqlStore.open({ ...login, hosts: [{ host: "127.0.0.1", port: foreign.port }] });
+        assertEquals(await synced(other), [0, 0, 0]);
+        await other.close();
+      });
       await t.step("the second host is used when the first does not answer", async () => {
         const lines: string[] = [];
         const second = await MysqlStore.open({
