@@ -10,6 +10,7 @@ import { type MysqlAddress, MysqlCluster } from "./mysql_cluster_io.ts";
 import {
   type ColumnKind,
   columnsStatement,
+  lookupRows,
   lookupStatements,
   type MysqlTable,
   placeholder,
@@ -90,12 +91,9 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     column: HashColumn,
     deadline: number,
   ): Promise<(Subscriber | undefined)[]> {
-    const results = await this.#cluster.execute(lookupStatements(this.#table, users, column), deadline);
-    const rows = results.flat().map((row) => {
-      const [username, realm, hash] = row as [string, string, string];
-      return { username, realm, hash };
-    });
-    return this.#found.find(users, rows, column);
+    const statements = lookupStatements(this.#table, users, column);
+    const results = await this.#cluster.execute(statements, deadline);
+    return this.#found.find(users, lookupRows(this.#table, statements, results), column);
   }
 
   /**

@@ -277,6 +277,26 @@ Deno.test({
           }
         },
       );
+      await t.step(
+        "use_domain 0: nobody is hidden by those who ask for a name that the collation takes for the same",
+        async () => {
+          const table = { ...DEFAULT_TABLE, table: "people", user: "name", useDomain: false };
+          const store = await MysqlStore.open({ ...admin, database: "others", table });
+          const others = Array.from({ length: 600 }, (_, i) => `x${i}`);
+          const asked = ["alice", ...others, "ALICE", "alice ", ...others.map((name) => name + "y"), "Alice"]
+            .map((username) => ({ username, realm: "a.example" }));
+          const isAlice = (rows: (Subscriber | undefined)[]) =>
+            rows.map((row) => row?.username).filter(Boolean);
+          assertEquals(isAlice(await store.lookup(asked, "ha1")), ["alice"]);
+          assertEquals(isAlice(await store.lookup(asked.toReversed(), "ha1")), ["alice"]);
+          const merged = await Promise.all([
+            store.lookup(asked.slice(0, 500), "ha1"),
+            store.lookup(asked.slice(500), "ha1"),
+          ]);
+          assertEquals(merged.map(isAlice), [["alice"], []]);
+          await store.close();
+        },
+      );
       await t.step("every connection waits for Galera's other nodes, or is not used", async () => {
         const isSync = (sent: Uint8Array) =>
           new TextDecoder("latin1").decode(sent).includes("wsrep_sync_wait");
