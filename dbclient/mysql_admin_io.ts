@@ -33,10 +33,6 @@ export class MysqlAdmin implements SubscriberAdmin {
     return await this.#with(async (connection) => {
       const { driver } = connection;
       await this.#needUniqueNames(connection);
-      // Else a server may cut a long password off instead of refusing it.
-      await driver.query(
-        "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')",
-      );
       await driver.beginTransaction();
       let written = 0;
       let batch: NewSubscriber[] = [];
@@ -81,6 +77,10 @@ export class MysqlAdmin implements SubscriberAdmin {
     this.#needDomain();
     const connection = await MysqlConnection.open(this.login(), CONNECT_TIMEOUT);
     try {
+      // Else a server may cut a long password off instead of refusing it.
+      await connection.driver.query(
+        "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')",
+      );
       return await work(connection);
     } catch (error) {
       const isDriver = error instanceof Error && "sqlState" in error;

@@ -182,6 +182,28 @@ Deno.test({
         });
         await store.close();
       });
+      await t.step(
+        "a password that the column is too short for is refused, whatever the server's sql_mode",
+        async () => {
+          const mode = await server.sql("SELECT @@GLOBAL.sql_mode");
+          await server.sql("SET GLOBAL sql_mode = ''");
+          try {
+            const table = { ...DEFAULT_TABLE, calculateHa1: true };
+            const store = await MysqlStore.open({ ...admin, table });
+            const [alice] = contractRows();
+            const password = "a password of more than twenty-five characters";
+            const change = () => store.update({ ...alice, password }, password);
+            assertStringIncludes(
+              (await assertRejects(change, StoreError)).message,
+              "Data too long for column 'password'",
+            );
+            assertEquals(await server.sql("SELECT DISTINCT password FROM sip.subscriber"), "");
+            await store.close();
+          } finally {
+            await server.sql(`SET GLOBAL sql_mode = '${mode}'`);
+          }
+        },
+      );
       await t.step("tables and columns of other names", async (t) => {
         await optionsContract(t, (table) => MysqlStore.open({ ...admin, database: "others", table }));
       });
