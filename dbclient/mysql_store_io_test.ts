@@ -390,6 +390,28 @@ Deno.test({
           }
         },
       });
+      await t.step({
+        name: "TLS: a server that says it is new enough for the driver's own way is verified all the same" +
+          (opensslMissing === undefined ? "" : `: skipped, ${opensslMissing}`),
+        ignore: opensslMissing !== undefined,
+        async fn() {
+          const newer = await startMariadb([...certificate.args, "--version=11.4.2-MariaDB"]);
+          try {
+            await newer.sql(SETUP);
+            const there = { ...login, hosts: [{ host: "127.0.0.1", port: newer.port }] };
+            const open = (tls: { ca?: string }) => MysqlStore.open({ ...there, tls });
+            // By TLS itself: the password is not used before.
+            await assertRejects(() => open({}), StoreError, "DEPTH_ZERO_SELF_SIGNED_CERT");
+            assertEquals(
+              await newer.sql("SHOW GLOBAL STATUS LIKE 'Aborted_connects_preauth'"),
+              "Aborted_connects_preauth\t1",
+            );
+            await (await open({ ca: certificate.pem })).close();
+          } finally {
+            await newer.stop();
+          }
+        },
+      });
       await t.step("a host that takes connections and says nothing keeps nobody waiting", async () => {
         const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
         const taken: Deno.Conn[] = [];
