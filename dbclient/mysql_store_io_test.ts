@@ -207,6 +207,22 @@ Deno.test({
       await t.step("tables and columns of other names", async (t) => {
         await optionsContract(t, (table) => MysqlStore.open({ ...admin, database: "others", table }));
       });
+      await t.step(
+        "a table without transactions: one user is written, several are refused before the first",
+        async () => {
+          await server.sql(`CREATE DATABASE myisam; USE myisam; ${OPENSIPS} ENGINE=MyISAM;`);
+          const store = await MysqlStore.open({ ...admin, database: "myisam" });
+          const [alice] = contractRows();
+          const rows = Array.from({ length: 700 }, (_, i) => ({ ...alice, username: `u${i}` }));
+          const error = await assertRejects(() => store.write(rows, false), StoreError);
+          assertStringIncludes(error.message, "table subscriber has the engine MyISAM, without transactions");
+          assertEquals(await store.count(), 0);
+          assertEquals(await store.write([alice], false), 1);
+          await assertRejects(() => store.write([alice], false), SubscriberError, "exists already");
+          assertEquals(await store.count(), 1);
+          await store.close();
+        },
+      );
       await t.step("a latin1 table: names that it cannot hold are unknown", async () => {
         const latin = await MysqlStore.open({ ...login, database: "latin" });
         const found = await latin.lookup(
