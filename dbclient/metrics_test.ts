@@ -1,12 +1,11 @@
 /** The metrics: their text read by other parsers, their names, the documentation, and the service over HTTP. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import parse from "parse-prometheus-text-format";
-import { EXPOSITION_TYPE, type MetricFamily, observe } from "../mod.ts";
+import { EXPOSITION_TYPE, type MetricFamily, metricsAddress, observe } from "../mod.ts";
 import { BATCH_BOUNDS, type Counters, newCounters, QUERY_BOUNDS, REFUSALS } from "./counters.ts";
 import { sumCounters } from "./counters_sum.ts";
 import { dbclientMetrics, metricFamilies, type MetricsSnapshot } from "./metrics.ts";
 import { serveMetrics } from "./metrics_io.ts";
-import { metricsAddress } from "./metrics_options.ts";
 import { databaseCheck, processReadiness } from "./readiness_io.ts";
 import { type NodeState, StoreError, type SubscriberStore } from "./subscriber.ts";
 
