@@ -11,7 +11,7 @@ const USUAL = [...LISTEN, "--realm", "example.com", "--dbclient_port", "1"];
 /** One line on standard error, nothing on standard output, this exit code. */
 function assertOneLine({ code, out, err }: Outcome, expected: number, ...parts: readonly string[]): void {
   assertEquals([code, out], [expected, ""], err);
-  assertMatch(err, /^(?:\S+ CRIT failed )?proxy: [^\n]+\n$/);
+  assertMatch(err, /^(?:\S+ (?:CRIT|ERR) \S+ )?proxy: [^\n]+\n$/);
   for (const part of parts) assertStringIncludes(err, part);
 }
 

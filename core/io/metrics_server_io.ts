@@ -59,9 +59,9 @@ async function inTime<T>(result: T | Promise<T>): Promise<T> {
   }
 }
 
-/** Whether a request comes from this machine: over loopback, or from the very address that it goes to. */
-function isLocal({ socket: { remoteAddress = "", localAddress } }: IncomingMessage): boolean {
-  return /^(?:::ffff:)?127\.|^::1$/.test(remoteAddress) || remoteAddress === localAddress;
+/** Whether a peer is on this machine: it comes over loopback, or from the very address that it has connected to. */
+export function isSameMachine(peer: string | undefined, own: string | undefined): boolean {
+  return peer !== undefined && (/^(?:::ffff:)?127\.|^::1$/.test(peer) || peer === own);
 }
 
 /** A failure to listen, in one line. */
@@ -96,7 +96,7 @@ export class MetricsServer implements AsyncDisposable {
       },
       ...tell === undefined ? {} : {
         "/status": async (request: IncomingMessage) =>
-          isLocal(request)
+          isSameMachine(request.socket.remoteAddress, request.socket.localAddress)
             ? json(200, await inTime(tell()))
             : json(403, { error: "it is told on this machine only" }),
       },

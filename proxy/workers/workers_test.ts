@@ -281,7 +281,7 @@ Deno.test({
 /** One line on standard error, this exit code. */
 function assertOneLine({ code, out, err }: Outcome, expected: number, ...parts: readonly string[]): void {
   assertEquals([code, out], [expected, ""], err);
-  assertMatch(err, /^(?:\S+ CRIT failed )?proxy: [^\n]+\n$/);
+  assertMatch(err, /^(?:\S+ (?:CRIT|ERR) \S+ )?proxy: [^\n]+\n$/);
   for (const part of parts) assertStringIncludes(err, part);
 }
 
