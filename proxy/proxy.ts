@@ -12,6 +12,8 @@ import { digestUriMatcher } from "./digest_uri.ts";
 import type { IssueService } from "./issue_service.ts";
 import { Dispatcher, type DispatcherSurroundings } from "./dispatcher/dispatcher.ts";
 import { dispatcherOptions } from "./dispatcher/options.ts";
+import { AttemptLimiter } from "./limits/attempt_limiter.ts";
+import { Pike, SourceLimiter } from "./limits/source_limiter.ts";
 import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
@@ -67,6 +69,15 @@ export class Proxy {
       : CredentialCache.attach(environment.cache, hashes, cacheOptions(values, hashes));
     this.source = newSource(values, this.cache, service);
     const names = new LocalNames(listen, advertise, values.realm, reply);
+    const attempts = new AttemptLimiter(
+      {
+        perUser: values.max_failures_per_user,
+        perSource: values.max_failures_per_source,
+        window: values.failure_window,
+        userRate: values.user_rate,
+      },
+      random.bytes(8),
+    );
     const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
     const pc = new PcAuthenticator(this.cache, this.source, misses, {
       opaque: settings.opaque ?? newOpaque(random),
@@ -74,6 +85,7 @@ export class Proxy {
       policy: { ...DEFAULT_VERIFIER_POLICY, maxSkip: values.max_skip, reorderMs: values.reorder_ms },
       checkFrom: values.check_from,
       aliases,
+      attempts,
     });
     this.digest = new DigestAuthenticator(hashes, random, service, {
       realms: values.realm,
@@ -84,6 +96,7 @@ export class Proxy {
       checkFrom: values.check_from,
       aliases,
       sameUri: digestUriMatcher(names),
+      attempts,
     });
     if (values.registrar) {
       const { location, owner } = environment.location ?? ownLocation(values, environment.now);
@@ -104,6 +117,10 @@ export class Proxy {
       this.dispatcher.load(settings.dispatcher, environment.now);
     }
     const { ds_set: set, ds_alg: algorithm } = values;
+    const peers = new Set(values.peers);
+    const isOurs = (host: string) =>
+      peers.has(host) || this.core.isNextHop(host) || this.dispatcher?.hasHost(host) === true;
+    const { source_rate, reqs_density_per_unit, sampling_time_unit } = values;
     this.core = new ProxyCore(
       {
         listen,
@@ -111,20 +128,24 @@ export class Proxy {
         reply,
         realms: values.realm,
         nextHop: values.next_hop,
-        peers: new Set(values.peers),
+        peers,
         dialogKey: settings.dialogKey ?? random.bytes(DIALOG_KEY_BYTES),
         confirm: values.confirm,
         maxTransactions: values.max_transactions,
         timerC: values.fr_inv_timer * 1000,
+        maxMessage: values.max_message,
+        maxBody: values.max_body,
         udpMtu: longestByUdp(values, listen),
       },
       environment,
       pc,
       this.digest,
       route ?? newDefaultRoute(values, settings),
+      { sources: new SourceLimiter(source_rate, random.bytes(8), isOurs), attempts },
       {
         location: this.#registrar,
         dispatcher: this.dispatcher,
+        flood: new Pike(reqs_density_per_unit, sampling_time_unit, random.bytes(8), isOurs),
         nextHopSet: set === undefined ? undefined : { set, algorithm },
       },
     );
@@ -197,6 +218,9 @@ export class Proxy {
     const { core, source, cache, digest } = this;
     return {
       ...core.counters,
+      ...Object.fromEntries(
+        Object.entries(core.refusals.counts).map(([reason, count]) => [`refused_${reason}`, count]),
+      ),
       transactions: core.layer.size,
       next_hops_down: this.nextHops.down,
       ...this.dispatcher === undefined ? {} : dispatcherCounts(this.dispatcher),
