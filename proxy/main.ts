@@ -8,11 +8,13 @@ import {
   loadHashBackend,
   mergeConfig,
   mergeEntries,
+  type ParsedFlags,
   parseFlags,
   UsageError,
 } from "../mod.ts";
 import { readKeys, readTls } from "./dbclient_files_io.ts";
 import { checkDbclientLinks } from "./dbclient_settings.ts";
+import { EXPLAIN_FLAGS, EXPLAIN_USAGE, runExplain } from "./explain/main_io.ts";
 import { Fatal } from "./fatal.ts";
 import { readModparams } from "./modparams.ts";
 import { PROXY_FLAGS, type ProxyValues } from "./options.ts";
@@ -25,6 +27,7 @@ import { readWarmup, type Warmup } from "./warmup_io.ts";
 import { type WorkerOptions, WorkerProxy } from "./workers/worker_proxy_io.ts";
 
 const USAGE = `usage: deno task proxy [flags]
+       deno task proxy explain FILE [flags]
 
 A stateful SIP proxy (UDP, TCP, TLS) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
 Example: deno task proxy --listen udp:127.0.0.1:5060 --realm example.com --dbclient_addr 127.0.0.1 \\
@@ -44,6 +47,28 @@ function log(event: string, fields: Readonly<Record<string, string | number>>): 
   say([event, ...texts].join(" "));
 }
 
+/** The command line with the files that it names. */
+function withConfiguration<T extends typeof PROXY_FLAGS>(table: T, flags: ParsedFlags<T>): ParsedFlags<T> {
+  let merged = flags;
+  const { config } = merged.values;
+  if (config !== undefined) merged = mergeConfig(table, merged, config, readText(config, "--config"));
+  const { modparams } = merged.values;
+  if (modparams !== undefined) {
+    const { entries, database } = readModparams(modparams, readText(modparams, "--modparams"));
+    merged = mergeEntries(table, merged, entries);
+    if (database.length > 0) say(`${database.join(", ")}: how the database is read is DBclient's part`);
+  }
+  return merged;
+}
+
+/** `proxy explain FILE`. */
+async function explain(args: readonly string[]): Promise<void> {
+  const flags = parseFlags(EXPLAIN_FLAGS, args, (name) => Deno.env.get(name));
+  if (flags.help) return console.log(formatHelp(EXPLAIN_USAGE, EXPLAIN_FLAGS));
+  const lines = await runExplain(flags.positional, withConfiguration(EXPLAIN_FLAGS, flags).values);
+  console.log(lines.join("\n"));
+}
+
 function readValues(): ProxyValues | undefined {
   const flags = parseFlags(PROXY_FLAGS, Deno.args, (name) => Deno.env.get(name));
   if (flags.help) {
@@ -55,16 +80,7 @@ function readValues(): ProxyValues | undefined {
       `unexpected argument ${JSON.stringify(flags.positional[0])}; --help names every flag`,
     );
   }
-  let merged = flags;
-  const { config } = merged.values;
-  if (config !== undefined) merged = mergeConfig(PROXY_FLAGS, merged, config, readText(config, "--config"));
-  const { modparams } = merged.values;
-  if (modparams !== undefined) {
-    const { entries, database } = readModparams(modparams, readText(modparams, "--modparams"));
-    merged = mergeEntries(PROXY_FLAGS, merged, entries);
-    if (database.length > 0) say(`${database.join(", ")}: how the database is read is DBclient's part`);
-  }
-  return merged.values;
+  return withConfiguration(PROXY_FLAGS, flags).values;
 }
 
 /** Reads the file of `--cache_warmup_file`. */
@@ -198,6 +214,10 @@ async function run(values: ProxyValues): Promise<void> {
 
 if (import.meta.main) {
   try {
+    if (Deno.args[0] === "explain") {
+      await explain(Deno.args.slice(1));
+      Deno.exit(0);
+    }
     const values = readValues();
     if (values !== undefined) await run(values);
   } catch (error) {

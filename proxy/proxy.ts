@@ -69,6 +69,9 @@ export class Proxy {
       : CredentialCache.attach(environment.cache, hashes, cacheOptions(values, hashes));
     this.source = newSource(values, this.cache, service);
     const names = new LocalNames(listen, advertise, values.realm, reply);
+    const peers = new Set(values.peers);
+    const isOurs = (host: string) =>
+      peers.has(host) || this.core.isNextHop(host) || this.dispatcher?.hasHost(host) === true;
     const attempts = new AttemptLimiter(
       {
         perUser: values.max_failures_per_user,
@@ -77,6 +80,7 @@ export class Proxy {
         userRate: values.user_rate,
       },
       random.bytes(8),
+      isOurs,
     );
     const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
     const pc = new PcAuthenticator(this.cache, this.source, misses, {
@@ -117,9 +121,6 @@ export class Proxy {
       this.dispatcher.load(settings.dispatcher, environment.now);
     }
     const { ds_set: set, ds_alg: algorithm } = values;
-    const peers = new Set(values.peers);
-    const isOurs = (host: string) =>
-      peers.has(host) || this.core.isNextHop(host) || this.dispatcher?.hasHost(host) === true;
     const { source_rate, reqs_density_per_unit, sampling_time_unit } = values;
     this.core = new ProxyCore(
       {
@@ -140,7 +141,7 @@ export class Proxy {
       environment,
       pc,
       this.digest,
-      route ?? newDefaultRoute(values, settings),
+      route ?? newRoute(values, settings),
       { sources: new SourceLimiter(source_rate, random.bytes(8), isOurs), attempts },
       {
         location: this.#registrar,
@@ -172,7 +173,7 @@ export class Proxy {
 
   /** Takes over what can change while it serves, for the requests that come after: see {@linkcode RELOADABLE}. */
   reload(values: ProxyValues, settings: Settings, route: RouteFunction | undefined): void {
-    this.core.setRoute(route ?? newDefaultRoute(values, settings), values.next_hop);
+    this.core.setRoute(route ?? newRoute(values, settings), values.next_hop);
     if (settings.dispatcher !== undefined) this.dispatcher?.load(settings.dispatcher, this.core.now);
   }
 
@@ -242,7 +243,8 @@ export class Proxy {
   }
 }
 
-function newDefaultRoute(values: ProxyValues, settings: Settings): RouteFunction {
+/** The default route for these settings. */
+export function newRoute(values: ProxyValues, settings: Settings): RouteFunction {
   return defaultRoute({
     auth: settings.auth,
     methods: settings.methods,

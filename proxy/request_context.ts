@@ -205,7 +205,9 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.core.limits.attempts.from(this.source);
     const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     this.#note(verdict, result.reason, realm);
-    if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
+    // Over its rate a user has proved itself all the same, and is owed the proxy's proof.
+    const proved = verdict === "ok" || result.reason === USER_RATE;
+    if (proved && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
     if (verdict === "ok") this.#authenticatedRealm = realm;
     return verdict;
   }

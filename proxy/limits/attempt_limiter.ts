@@ -44,14 +44,22 @@ export class AttemptLimiter {
   readonly #users: TokenBuckets | undefined;
   readonly #sources: TokenBuckets | undefined;
   readonly #rates: TokenBuckets | undefined;
+  #host = "";
   readonly #proven = new RecentKeys(PROVEN, PROVEN_MS);
   #userLow = 0;
   #userHigh = 0;
   #pairLow = 0;
   #pairHigh = 0;
 
-  /** @param key 8 random bytes */
-  constructor({ perUser, perSource, window, userRate }: AttemptLimits, key: Uint8Array) {
+  /**
+   * @param key 8 random bytes
+   * @param isExempt whether a host is one of ours, which no limit per source holds up
+   */
+  constructor(
+    { perUser, perSource, window, userRate }: AttemptLimits,
+    key: Uint8Array,
+    private readonly isExempt: (host: string) => boolean,
+  ) {
     this.#hash = new KeyedHash(key);
     this.#source = new SourceKey(this.#hash);
     const buckets = (burst: number) =>
@@ -66,6 +74,7 @@ export class AttemptLimiter {
   /** Whose request is in hand. */
   from(source: Address): void {
     this.#source.read(source);
+    this.#host = source.host;
   }
 
   /**
@@ -79,7 +88,7 @@ export class AttemptLimiter {
     if (this.#isProven(now)) return true;
     const { low, high } = this.#source;
     const wait = this.#sources?.wait(low, high, now) ?? 0;
-    if (wait > 0) return this.#later(wait);
+    if (wait > 0 && !this.isExempt(this.#host)) return this.#later(wait);
     if (this.#users?.take(this.#userLow, this.#userHigh, now) ?? true) return true;
     return this.#later(this.#users!.wait(this.#userLow, this.#userHigh, now));
   }
