@@ -76,6 +76,7 @@ class Scene {
   private constructor(readonly mode: Mode, flags: readonly string[]) {
     const { values } = parseFlags(PROXY_FLAGS, [
       ...["--listen", "udp:192.0.2.1:5060", "--realm", REALM, "--next_hop", "sip:192.0.2.20:5080"],
+      ...["--source_rate", "1000000", "--user_rate", "1000000"],
       ...["--auth", mode, ...flags],
     ]);
     const environment = {

@@ -3,6 +3,7 @@
  * docs/PROTOCOL.md §9), so that HA1 never reaches the proxy. Answers are collected and asked about in batches.
  */
 import {
+  type Address,
   type AuthHeader,
   authParam,
   type DigestAlgorithm,
@@ -21,6 +22,7 @@ import {
   type VerifyStatus,
 } from "../mod.ts";
 import type { AuthKind } from "./auth_kind.ts";
+import { type AttemptLimiter, TOO_MANY_FAILURES, USER_RATE } from "./limits/attempt_limiter.ts";
 
 /** The way to DBclient as Digest needs it. */
 export interface VerifyService {
@@ -47,6 +49,8 @@ export interface DigestOptions {
   readonly aliases: ReadonlyMap<string, string>;
   /** Whether the `uri` of an answer fits a Request-URI that it is not equal to. */
   readonly sameUri: (uri: string, requestUri: string) => boolean;
+  /** Slows guessing. */
+  readonly attempts: AttemptLimiter;
 }
 
 /** What {@linkcode DigestAuthenticator.authorize} found. */
@@ -62,6 +66,8 @@ type Done = (result: DigestResult, now: number) => void;
 
 /** Most answers in one VERIFY frame, docs/PROTOCOL.md §9. */
 const MAX_BATCH = 1000;
+
+const encoder = new TextEncoder();
 
 /** Challenges with Digest and has the answers checked. */
 export class DigestAuthenticator {
@@ -108,9 +114,12 @@ export class DigestAuthenticator {
     kind: AuthKind,
     realm: string,
     fromUser: string,
+    source: Address,
     now: number,
     done: Done,
   ): void {
+    const { attempts } = this.options;
+    attempts.from(source);
     const server = this.#server(realm);
     const headers = answersOf(message, kind);
     const finding = server.examine(headers, message.requestUri, now);
@@ -123,11 +132,28 @@ export class DigestAuthenticator {
         return done({ verdict: finding.verdict }, now);
     }
     const { answer } = finding;
-    if (!this.#isOwn(answer.username, fromUser)) return done({ verdict: "forbidden" }, now);
+    const { username } = answer;
+    if (!this.#isOwn(username, fromUser)) {
+      attempts.wrongName(now);
+      return done({ verdict: "forbidden" }, now);
+    }
+    const name = encoder.encode(username);
+    if (!attempts.begin(realm, name, 0, name.length, now)) {
+      return done({ verdict: "unavailable", reason: TOO_MANY_FAILURES }, now);
+    }
     this.#queue.push({
       answer: this.#question(answer, message),
-      done: (status, at) =>
-        done({ verdict: verdictOf(status, server, answer, at), username: answer.username }, at),
+      done: (status, at) => {
+        attempts.from(source);
+        attempts.select(realm, name, 0, name.length);
+        const verdict = verdictOf(status, server, answer, at);
+        if (verdict === "ok" && !attempts.right(at)) {
+          return done({ verdict: "unavailable", reason: USER_RATE }, at);
+        }
+        if (verdict === "bad_response") attempts.wrong(at);
+        else if (verdict !== "ok") attempts.undecided(at);
+        done({ verdict, username }, at);
+      },
     });
   }
 

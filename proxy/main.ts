@@ -11,11 +11,13 @@ import {
   mergeEntries,
   metricsAddress,
   openLog,
+  type ParsedFlags,
   parseFlags,
   UsageError,
 } from "../mod.ts";
 import { readKeys, readTls } from "./dbclient_files_io.ts";
 import { checkDbclientLinks } from "./dbclient_settings.ts";
+import { EXPLAIN_FLAGS, EXPLAIN_USAGE, runExplain } from "./explain/main_io.ts";
 import { Fatal } from "./fatal.ts";
 import { type EventFields, logEntry } from "./log_events.ts";
 import { serveProxyMetrics } from "./metrics_io.ts";
@@ -32,6 +34,7 @@ import { type WorkerOptions, WorkerProxy } from "./workers/worker_proxy_io.ts";
 
 const USAGE = `usage: deno task proxy [flags]
        deno task proxy status [--metrics ADDRESS:PORT]   what a running proxy has
+       deno task proxy explain FILE [flags]
 
 A stateful SIP proxy (UDP, TCP, TLS) that authenticates users with Proxychain (PC) or Digest. Credentials come from DBclient.
 Example: deno task proxy --listen udp:127.0.0.1:5060 --realm example.com --dbclient_addr 127.0.0.1 \\
@@ -55,6 +58,28 @@ interface ReadValues {
   readonly database: readonly string[];
 }
 
+/** The command line with the files that it names. */
+function withConfiguration<T extends typeof PROXY_FLAGS>(
+  table: T,
+  flags: ParsedFlags<T>,
+): { readonly merged: ParsedFlags<T>; readonly database: readonly string[] } {
+  let merged = flags;
+  const { config } = merged.values;
+  if (config !== undefined) merged = mergeConfig(table, merged, config, readText(config, "--config"));
+  const { modparams } = merged.values;
+  if (modparams === undefined) return { merged, database: [] };
+  const { entries, database } = readModparams(modparams, readText(modparams, "--modparams"));
+  return { merged: mergeEntries(table, merged, entries), database };
+}
+
+/** `proxy explain FILE`. */
+async function explain(args: readonly string[]): Promise<void> {
+  const flags = parseFlags(EXPLAIN_FLAGS, args, (name) => Deno.env.get(name));
+  if (flags.help) return console.log(formatHelp(EXPLAIN_USAGE, EXPLAIN_FLAGS));
+  const lines = await runExplain(flags.positional, withConfiguration(EXPLAIN_FLAGS, flags).merged.values);
+  console.log(lines.join("\n"));
+}
+
 function readValues(): ReadValues | undefined {
   const flags = parseFlags(PROXY_FLAGS, Deno.args, (name) => Deno.env.get(name));
   if (flags.help) {
@@ -66,13 +91,8 @@ function readValues(): ReadValues | undefined {
       `unexpected argument ${JSON.stringify(flags.positional[0])}; --help names every flag`,
     );
   }
-  let merged = flags;
-  const { config } = merged.values;
-  if (config !== undefined) merged = mergeConfig(PROXY_FLAGS, merged, config, readText(config, "--config"));
-  const { modparams } = merged.values;
-  if (modparams === undefined) return { values: merged.values, database: [] };
-  const { entries, database } = readModparams(modparams, readText(modparams, "--modparams"));
-  return { values: mergeEntries(PROXY_FLAGS, merged, entries).values, database };
+  const { merged, database } = withConfiguration(PROXY_FLAGS, flags);
+  return { values: merged.values, database };
 }
 
 /** Reads the file of `--cache_warmup_file`. */
@@ -238,8 +258,12 @@ async function run({ values, database }: ReadValues): Promise<void> {
 
 if (import.meta.main) {
   try {
-    if (Deno.args[0] === "status") await statusCommand(Deno.args.slice(1));
-    else {
+    const [command, ...args] = Deno.args;
+    if (command === "status") await statusCommand(args);
+    else if (command === "explain") {
+      await explain(args);
+      Deno.exit(0);
+    } else {
       const read = readValues();
       if (read !== undefined) await run(read);
     }

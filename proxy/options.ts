@@ -1,6 +1,7 @@
 /** The proxy's flags; each is a key of the TOML file (`--config`) too. Names of the original and of OpenSIPS where there are such. */
 import { type FlagTable, type FlagValues, OBSERVATION_FLAGS, RUNTIME_FLAGS } from "../mod.ts";
 import { DISPATCHER_FLAGS } from "./dispatcher/options.ts";
+import { LIMIT_FLAGS } from "./limits/options.ts";
 import { STREAM_FLAGS } from "./stream_options.ts";
 
 /** All flags of the proxy. */
@@ -364,6 +365,7 @@ export const PROXY_FLAGS = {
     default: [],
     help: "Name servers that next hops are looked up with; without it those of /etc/resolv.conf",
   },
+  ...LIMIT_FLAGS,
   ...DISPATCHER_FLAGS,
   ...STREAM_FLAGS,
   drain: {

@@ -22,6 +22,7 @@ import type { AuthKind } from "./auth_kind.ts";
 import type { CredentialCopy } from "./cache/credential_copy.ts";
 import type { CachedUser, CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
+import { type AttemptLimiter, TOO_MANY_FAILURES, USER_RATE } from "./limits/attempt_limiter.ts";
 import type { MissLimiter } from "./miss_limiter.ts";
 import { fieldWithControl, PcAnswers } from "./pc_answers.ts";
 import { PcLines, PcRealm } from "./pc_lines.ts";
@@ -56,6 +57,8 @@ export interface PcOptions {
   readonly checkFrom: boolean;
   /** From users that answer under another name. */
   readonly aliases: ReadonlyMap<string, string>;
+  /** Slows guessing; {@linkcode AttemptLimiter.from} is told the source before. */
+  readonly attempts?: AttemptLimiter;
 }
 
 /** Seconds that a refused sender is told to wait when DBclient cannot be asked. */
@@ -140,7 +143,11 @@ export class PcAuthenticator {
     answers.read(message, kind, served.bytes);
     const { count, views } = answers;
     if (count === 0) return result.be("no_credentials");
-    for (let i = 0; i < count; i++) if (!this.#isOwn(views[i], claim)) return result.be("forbidden");
+    for (let i = 0; i < count; i++) {
+      if (this.#isOwn(views[i], claim)) continue;
+      this.options.attempts?.wrongName(now);
+      return result.be("forbidden");
+    }
     const { username } = views[0];
     const fault = username.present
       ? usernameFaultAt(username.buffer, username.start, username.end)
@@ -197,13 +204,21 @@ export class PcAuthenticator {
     result: PcResult,
   ): Verdict {
     const { username } = answer;
+    const { attempts } = this.options;
+    if (
+      attempts !== undefined &&
+      !attempts.begin(served.text, username.buffer, username.start, username.end, now)
+    ) return result.be("unavailable", TOO_MANY_FAILURES);
     const text = this.#text;
     text.response(message, answer.seq);
     if (this.#qop !== undefined) text.bodyDigest(this.cache.hashes[answer.algorithm].digest(message.body()));
     let verdict: Verdict = "replayed";
     for (let attempt = 0;; attempt++) {
       result.setName(username.buffer, username.start, username.end);
-      if (live === undefined) return result.be("stale");
+      if (live === undefined) {
+        attempts?.undecided(now);
+        return result.be("stale");
+      }
       // Else others use up this user's tokens faster than this thread looks at them.
       if (attempt === MAX_RETRIES) break;
       verdict = live.verifyView(answer, text, now, this.options.policy);
@@ -214,8 +229,14 @@ export class PcAuthenticator {
       verdict = "replayed";
       live = this.#find(answer, realm);
     }
-    if (verdict === "ok") this.#accept(answer, live, kind, served, now, result.accepted);
-    else result.setNonce(answer.nonce);
+    if (verdict === "ok") {
+      this.#accept(answer, live, kind, served, now, result.accepted);
+      if (attempts?.right(now) === false) return result.be("unavailable", USER_RATE);
+    } else {
+      result.setNonce(answer.nonce);
+      if (verdict === "bad_response" || verdict === "bad_token") attempts?.wrong(now);
+      else attempts?.undecided(now);
+    }
     return result.be(verdict, verdict === "malformed" ? "seq is not within the chain" : undefined);
   }
 

@@ -658,6 +658,19 @@ Deno.test("PC: no log line tells of tokens, keys or passwords", () => {
   bench.try({ seq: 9 });
   bench.try({ seq: 8, changes: { token: new Uint8Array(20) } });
   assertEquals(bench.logs, []);
+  assertEquals(
+    bench.refusals.map((line) => JSON.parse(line.slice(line.indexOf("{")))),
+    [
+      "replayed",
+      "bad_token",
+    ].map((reason) => ({
+      reason,
+      source: "udp:192.0.2.10:5070",
+      method: "INVITE",
+      user: "alice",
+      realm: "example.com",
+    })),
+  );
 });
 
 Deno.test("PC: without check_from a user name that cannot be is malformed, and does not reach the cache", () => {

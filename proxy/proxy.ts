@@ -19,6 +19,8 @@ import { digestUriMatcher } from "./digest_uri.ts";
 import type { IssueService } from "./issue_service.ts";
 import { Dispatcher, type DispatcherSurroundings } from "./dispatcher/dispatcher.ts";
 import { dispatcherOptions } from "./dispatcher/options.ts";
+import { AttemptLimiter } from "./limits/attempt_limiter.ts";
+import { Pike, SourceLimiter } from "./limits/source_limiter.ts";
 import { LocalNames } from "./local_names.ts";
 import { MissLimiter } from "./miss_limiter.ts";
 import type { ProxyValues } from "./options.ts";
@@ -88,6 +90,19 @@ export class Proxy {
       : CredentialCache.attach(environment.cache, hashes, cacheOptions(values, hashes));
     this.source = newSource(values, this.cache, service);
     const names = new LocalNames(listen, advertise, values.realm, reply);
+    const peers = new Set(values.peers);
+    const isOurs = (host: string) =>
+      peers.has(host) || this.core.isNextHop(host) || this.dispatcher?.hasHost(host) === true;
+    const attempts = new AttemptLimiter(
+      {
+        perUser: values.max_failures_per_user,
+        perSource: values.max_failures_per_source,
+        window: values.failure_window,
+        userRate: values.user_rate,
+      },
+      random.bytes(8),
+      isOurs,
+    );
     const misses = new MissLimiter({ perSource: values.miss_limit_per_source, total: values.miss_limit });
     const pc = new PcAuthenticator(this.cache, this.source, misses, {
       opaque: settings.opaque ?? newOpaque(random),
@@ -95,6 +110,7 @@ export class Proxy {
       policy: { ...DEFAULT_VERIFIER_POLICY, maxSkip: values.max_skip, reorderMs: values.reorder_ms },
       checkFrom: values.check_from,
       aliases,
+      attempts,
     });
     this.digest = new DigestAuthenticator(hashes, random, service, {
       realms: values.realm,
@@ -105,6 +121,7 @@ export class Proxy {
       checkFrom: values.check_from,
       aliases,
       sameUri: digestUriMatcher(names),
+      attempts,
     });
     if (values.registrar) {
       const { location, owner } = environment.location ?? ownLocation(values, environment.now);
@@ -125,6 +142,7 @@ export class Proxy {
       this.dispatcher.load(settings.dispatcher, environment.now);
     }
     const { ds_set: set, ds_alg: algorithm } = values;
+    const { source_rate, reqs_density_per_unit, sampling_time_unit } = values;
     this.core = new ProxyCore(
       {
         listen,
@@ -132,20 +150,24 @@ export class Proxy {
         reply,
         realms: values.realm,
         nextHop: values.next_hop,
-        peers: new Set(values.peers),
+        peers,
         dialogKey: settings.dialogKey ?? random.bytes(DIALOG_KEY_BYTES),
         confirm: values.confirm,
         maxTransactions: values.max_transactions,
         timerC: values.fr_inv_timer * 1000,
+        maxMessage: values.max_message,
+        maxBody: values.max_body,
         udpMtu: longestByUdp(values, listen),
       },
       environment,
       pc,
       this.digest,
-      route ?? newDefaultRoute(values, settings),
+      route ?? newRoute(values, settings),
+      { sources: new SourceLimiter(source_rate, random.bytes(8), isOurs), attempts },
       {
         location: this.#registrar,
         dispatcher: this.dispatcher,
+        flood: new Pike(reqs_density_per_unit, sampling_time_unit, random.bytes(8), isOurs),
         nextHopSet: set === undefined ? undefined : { set, algorithm },
       },
     );
@@ -172,7 +194,7 @@ export class Proxy {
 
   /** Takes over what can change while it serves, for the requests that come after: see {@linkcode RELOADABLE}. */
   reload(values: ProxyValues, settings: Settings, route: RouteFunction | undefined): void {
-    this.core.setRoute(route ?? newDefaultRoute(values, settings), values.next_hop);
+    this.core.setRoute(route ?? newRoute(values, settings), values.next_hop);
     if (settings.dispatcher !== undefined) this.dispatcher?.load(settings.dispatcher, this.core.now);
   }
 
@@ -223,6 +245,9 @@ export class Proxy {
     const { core, source, cache, digest } = this;
     return {
       ...flatCounters(core.counters),
+      ...Object.fromEntries(
+        Object.entries(core.refusals.counts).map(([reason, count]) => [`refused_${reason}`, count]),
+      ),
       ...transactionCounts(core.layer),
       next_hops_down: this.nextHops.down,
       ...this.dispatcher === undefined ? {} : dispatcherCounts(this.dispatcher),
@@ -244,7 +269,8 @@ export class Proxy {
   }
 }
 
-function newDefaultRoute(values: ProxyValues, settings: Settings): RouteFunction {
+/** The default route for these settings. */
+export function newRoute(values: ProxyValues, settings: Settings): RouteFunction {
   return defaultRoute({
     auth: settings.auth,
     methods: settings.methods,

@@ -37,16 +37,26 @@ import type { Fork, ForkOptions } from "./fork.ts";
 import { type ForkCore, Forks } from "./forks.ts";
 import { hasAssertions, removeAssertions } from "./header_filter.ts";
 import { isTag, KeyedTag, TAG_DIGITS } from "./keyed_tag.ts";
+import { cut, Refusals } from "./limits/refusals.ts";
 import { LocalNames } from "./local_names.ts";
 import { OwnRequests } from "./own_requests.ts";
-import type { HopWatch, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
+import type { HopWatch, ProxyEnvironment, ProxyLimits, ProxyOptions } from "./proxy_environment.ts";
 import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
 import { NextRoute, OwnRouteReader } from "./own_route.ts";
-import { extensionRefusal, hopsRefusal, loopRefusal, type Refusal, uriRefusal } from "./request_check.ts";
+import {
+  CHECKS,
+  extensionRefusal,
+  fromRefusal,
+  hopsRefusal,
+  loopRefusal,
+  type Refusal,
+  uriRefusal,
+} from "./request_check.ts";
 import { RequestContext } from "./request_context.ts";
 import { ownRequestUri, withoutStrictRouter } from "./request_rewrite.ts";
 import { type Forwarding, MAX_MESSAGE, RequestWriter } from "./request_writer.ts";
 import { ContextTimer, ResponseContexts } from "./response_contexts.ts";
+import type { Admission } from "./limits/source_limiter.ts";
 import type { RouteFunction, RouteServices } from "./route.ts";
 import { ClaimView } from "./subscriber.ts";
 
@@ -60,6 +70,13 @@ const RETRY_LATER: readonly string[] = ["Retry-After: 5"];
 const NO_HEADERS: readonly string[] = [];
 const MADDR = new TextEncoder().encode("maddr");
 const DROP = problem("drop", "", "");
+const MESSAGE_TOO_LARGE = problem("too_large", "message", "the message is too large");
+const BODY_TOO_LARGE = problem("too_large", "body", "the body is too large");
+/**
+ * A reply over UDP to somebody who has not proved who it is has at most so many times the bytes of the request, or is as
+ * short as RFC 3261 §8.2.6 allows: whoever forges its source must gain nothing by it. Challenges are the exception.
+ */
+const MAX_AMPLIFICATION = 2;
 
 /** A stateful SIP proxy that authenticates. */
 export class ProxyCore implements TransactionUser, ForkCore {
@@ -82,6 +99,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
   /** OPTIONS of this proxy. */
   readonly own: OwnRequests;
   hops: HopWatch | undefined;
+  readonly refusals: Refusals;
+  /** IP addresses that the name of `--next_hop` leads to. */
+  #nextHopHosts: readonly string[] = [];
+  /** Whether the request in hand is over the limit of its source. */
+  #over = false;
   readonly #toTags: KeyedTag;
   readonly #toTag = new Uint8Array(TAG_DIGITS);
   readonly #message = new SipMessage();
@@ -105,6 +127,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     readonly pc: PcAuthenticator,
     readonly digest: DigestAuthenticator,
     route: RouteFunction,
+    readonly limits: ProxyLimits,
     readonly services: RouteServices = {},
   ) {
     const { random } = environment;
@@ -112,6 +135,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.setRoute(route, options.nextHop);
     this.realms = new Set(options.realms);
     this.#now = environment.now;
+    this.refusals = new Refusals(environment.log);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
@@ -142,7 +166,13 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.#now = now;
     const message = this.#message;
     const fault = message.parse(buffer, start, end);
-    if (fault !== undefined) return this.#refuseMalformed(message, fault, from);
+    if (fault !== undefined) {
+      if (this.#admit(message, from, now) === "pass") this.#refuseMalformed(message, fault, from);
+      return;
+    }
+    const { maxMessage, maxBody } = this.options;
+    if (end - start > maxMessage) return this.#tooLarge(message, MESSAGE_TOO_LARGE, from);
+    if (message.bodyEnd - message.bodyStart > maxBody) return this.#tooLarge(message, BODY_TOO_LARGE, from);
     this.#count(message);
     // §16.7 step 3: but for those to its own requests, a response that leads no further is none to a request of this proxy, and
     // must not end the transaction of one.
@@ -150,7 +180,28 @@ export class ProxyCore implements TransactionUser, ForkCore {
       this.counters.strays++;
       return;
     }
+    if (!message.isRequest) return this.layer.receive(message, from, now);
+    const admission = this.#admit(message, from, now);
+    if (admission === "drop") return;
+    // What is known already goes its way: a 503 to a repeated request would end a call that has begun.
+    this.#over = admission === "refuse";
     this.layer.receive(message, from, now);
+    this.#over = false;
+  }
+
+  /** Counts what comes from a source. */
+  #admit(message: SipMessage, from: Address, now: number): Admission {
+    const admission = this.limits.sources.admit(from, now);
+    if (admission !== "pass") {
+      const reason = admission === "refuse" ? "source_rate" : "source_rate_dropped";
+      this.refusals.note(reason, from, now, () => ({ method: cut(message.method) }));
+    }
+    return admission;
+  }
+
+  #tooLarge(message: SipMessage, problem: Problem, from: Address): void {
+    const answered = message.isRequest && message.method !== "ACK";
+    this.#refuseMalformed(message, answered ? problem : DROP, from, problem);
   }
 
   #count(message: SipMessage): void {
@@ -170,8 +221,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.counters.received++;
     const message = this.#message;
     message.parse(buffer, start, end);
-    const answered = message.isRequest && message.method !== "ACK";
-    this.#refuseMalformed(message, answered ? problem : DROP, from);
+    this.#tooLarge(message, problem, from);
   }
 
   /** Nothing can be sent to an address any more: what waits there is told so. */
@@ -184,6 +234,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   setRoute(route: RouteFunction, nextHop: string | undefined): void {
     this.route = route;
     this.nextHop = nextHop === undefined ? undefined : this.destinations.ofText(nextHop);
+    this.#nextHopHosts = [];
   }
 
   /** Whether a Request-URI names this proxy or a domain that it serves. */
@@ -206,6 +257,13 @@ export class ProxyCore implements TransactionUser, ForkCore {
   /** Leaves the result to the request that has it. */
   keepPcResult(): void {
     this.#pcResult = new PcResult();
+  }
+
+  /** Whether requests from a host are the next hop's, as it is known so far. */
+  isNextHop(host: string): boolean {
+    const { nextHop } = this;
+    return nextHop !== undefined && isAddress(nextHop) && nextHop.host === host ||
+      this.#nextHopHosts.includes(host);
   }
 
   /** Whether the Request-URI is the address of the next hop. */
@@ -233,20 +291,16 @@ export class ProxyCore implements TransactionUser, ForkCore {
   request(message: SipMessage, server: TransactionId, from: Address, now: number): void {
     if (server !== NO_TRANSACTION) this.contexts.begin(server);
     // An ACK for a refusal that left no transaction behind.
-    else if (this.#hasOwnTag(message)) return;
+    else if (this.#hasOwnTag(message) || this.#over) return;
+    if (this.#over) return this.reply(message, server, 503, undefined, RETRY_LATER, now);
     const uri = this.#uri;
     const isSip = uri.parse(message.buffer, message.requestUriStart, message.requestUriEnd);
     const claim = this.#claim;
-    let refusal: Refusal | undefined;
     const fault = claim.read(message);
-    if (fault !== undefined) {
-      refusal = { status: 400, reason: `Bad Request (${fault})`, headers: NO_HEADERS };
-    } else {
-      // In the order of RFC 3261 §16.3.
-      refusal = uriRefusal(message, uri, isSip) ?? hopsRefusal(message) ??
-        (this.branches.isLoop(message, this.names) ? loopRefusal() : undefined) ?? extensionRefusal(message);
-    }
-    if (refusal !== undefined) return this.#refuse(message, server, refusal, now);
+    // In the order of RFC 3261 §16.3.
+    const refusal = fromRefusal(fault) ?? uriRefusal(message, uri, isSip) ?? hopsRefusal(message) ??
+      (this.branches.isLoop(message, this.names) ? loopRefusal() : undefined) ?? extensionRefusal(message);
+    if (refusal !== undefined) return this.#refuse(message, server, refusal, from, now);
     let routed = message;
     // RFC 3261 §16.4.
     const strict = this.#ownRoute.isRequestUri(message);
@@ -290,7 +344,19 @@ export class ProxyCore implements TransactionUser, ForkCore {
     }
   }
 
-  #refuse(message: SipMessage, server: TransactionId, refusal: Refusal, now: number): void {
+  #refuse(
+    message: SipMessage,
+    server: TransactionId,
+    refusal: Refusal,
+    from: Address,
+    now: number,
+  ): void {
+    this.environment.trace?.refused(refusal);
+    this.refusals.note("invalid_message", from, now, () => ({
+      method: cut(message.method),
+      status: refusal.status,
+      problem: refusal.reason ?? CHECKS[refusal.check],
+    }));
     if (server === NO_TRANSACTION) return; // An ACK is never answered.
     const { status, reason, headers } = refusal;
     this.counters.refusals[refusalOf(status)]++;
@@ -389,6 +455,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
 
   overloaded(message: SipMessage, from: Address): void {
     this.counters.refusals.transactions++;
+    this.refusals.note("overload", from, this.#now, () => ({ method: cut(message.method) }));
     if (message.method === "ACK") return;
     this.#replyStateless(message, from, 503, undefined, RETRY_LATER);
   }
@@ -476,7 +543,12 @@ export class ProxyCore implements TransactionUser, ForkCore {
     out.clear();
     this.#countSent(status);
     const toTag = this.#toTagOf(message);
-    writeResponse(out, message, status, reason, { toTag, headers, lines, source: layer.fromOf(server) });
+    const source = layer.fromOf(server);
+    writeResponse(out, message, status, reason, { toTag, headers, lines, source });
+    if (this.#amplifies(out.length, message, status, source) && !contexts.isTrusted(server)) {
+      out.clear();
+      writeResponse(out, message, status, undefined, { toTag, headers: NO_HEADERS, source });
+    }
     if (status >= 200) contexts.setAnswered(server);
     if (status >= 300 && !contexts.isTrusted(server)) layer.refuse(server, out.buffer, 0, out.length, now);
     else layer.respond(server, out.buffer, 0, out.length, now);
@@ -590,7 +662,10 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const { host, port, transport } = target;
     this.environment.locate(
       { host, port, transport },
-      (addresses, at) => done(this.hops?.order(addresses, at) ?? addresses, at),
+      (addresses, at) => {
+        if (target === this.nextHop) this.#nextHopHosts = addresses.map(({ host }) => host);
+        done(this.hops?.order(addresses, at) ?? addresses, at);
+      },
     );
   }
 
@@ -763,8 +838,20 @@ export class ProxyCore implements TransactionUser, ForkCore {
     }
   }
 
-  #refuseMalformed(message: SipMessage, problem: Problem, from: Address): void {
+  /** Whether a response is too long for somebody who may not be at the address that the request names. */
+  #amplifies(length: number, message: SipMessage, status: number, to: Address): boolean {
+    return length > MAX_AMPLIFICATION * message.length && status !== 401 && status !== 407 &&
+      // What a registration is answered with has been authenticated, unless there is none (--auth none).
+      !(status === 200 && message.method === "REGISTER") && !isReliable(to) &&
+      !this.options.peers.has(to.host);
+  }
+
+  /** @param cause what is wrong, where the problem says only that there is no answer */
+  #refuseMalformed(message: SipMessage, problem: Problem, from: Address, cause = problem): void {
     this.counters.refusals.malformed++;
+    this.environment.trace?.malformed(cause);
+    const reason = cause.code === "too_large" ? "too_large" : "invalid_message";
+    this.refusals.note(reason, from, this.#now, () => ({ problem: cause.text, status: problem.status }));
     if (problem.code === "drop") return;
     this.#replyStateless(message, from, problem.status, problemReason(problem), NO_HEADERS);
   }
@@ -780,7 +867,12 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const out = this.#response;
     out.clear();
     this.#countSent(status);
-    writeResponse(out, message, status, reason, { toTag: this.#toTagOf(message), headers, source: from });
+    const toTag = this.#toTagOf(message);
+    writeResponse(out, message, status, reason, { toTag, headers, source: from });
+    if (this.#amplifies(out.length, message, status, from)) {
+      out.clear();
+      writeResponse(out, message, status, undefined, { toTag, headers: NO_HEADERS, source: from });
+    }
     const to = via === undefined ? from : responseAddress(via, from, isReliable(from));
     this.environment.send(out.buffer, 0, out.length, to);
   }

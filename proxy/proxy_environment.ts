@@ -1,7 +1,10 @@
 /** What a proxy core is given, and what it counts. */
-import type { Address, Located, Random, SendMessage, SipTarget } from "../mod.ts";
+import type { Address, Located, Problem, Random, SendMessage, SipTarget } from "../mod.ts";
+import type { AttemptLimiter } from "./limits/attempt_limiter.ts";
+import type { SourceLimiter } from "./limits/source_limiter.ts";
 import type { ReplyAddresses } from "./local_names.ts";
 import type { Location, LocationOwner } from "./location.ts";
+import type { Refusal } from "./request_check.ts";
 
 /** What a proxy core is set up with. */
 export interface ProxyOptions {
@@ -23,6 +26,9 @@ export interface ProxyOptions {
   readonly maxTransactions: number;
   /** Timer C in ms: more than three minutes (RFC 3261 §16.6 step 11). */
   readonly timerC: number;
+  /** Longest message and longest body, bytes. */
+  readonly maxMessage: number;
+  readonly maxBody: number;
   /** Requests longer than this go by TCP instead of UDP (RFC 3261 §18.1.1), bytes; Infinity: never. */
   readonly udpMtu: number;
 }
@@ -39,6 +45,20 @@ export interface HopWatch {
   failed(address: Address, replaced: boolean, now: number): void;
 }
 
+/** What the core goes by to keep single senders within bounds. */
+export interface ProxyLimits {
+  readonly sources: SourceLimiter;
+  readonly attempts: AttemptLimiter;
+}
+
+/** Told what the core finds, for {@linkcode ProxyEnvironment.trace}. */
+export interface ProxyTrace {
+  /** A message that is not well-formed. */
+  malformed(problem: Problem): void;
+  /** A request that RFC 3261 §16.3 forbids. */
+  refused(refusal: Refusal): void;
+}
+
 /** What the core needs of its surroundings. */
 export interface ProxyEnvironment {
   readonly random: Random;
@@ -51,6 +71,8 @@ export interface ProxyEnvironment {
   readonly send: SendMessage;
   /** Finds the addresses of the servers of a domain (RFC 3263), in the order in which they are to be tried; none: there is nobody. */
   locate(target: SipTarget, done: Located): void;
+  /** For `explain`: sees what is found of each message. */
+  readonly trace?: ProxyTrace;
   /** Tells of something that an operator should know, without secrets. */
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }

@@ -14,6 +14,8 @@ import type { Destination, Destinations } from "./destination.ts";
 import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import type { Fork, ForkOptions } from "./fork.ts";
 import { HeaderEdits } from "./header_edits.ts";
+import { TOO_MANY_FAILURES, USER_RATE } from "./limits/attempt_limiter.ts";
+import { cut, isRefusal } from "./limits/refusals.ts";
 import { OwnRoute, ownValues } from "./own_route.ts";
 import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
 import type { ProxyCore } from "./proxy_core.ts";
@@ -68,6 +70,8 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   /** What Route says, as bits; -1 when it was not read yet. */
   #route = -1;
   #digestAccepted = false;
+  /** For a 503 that a verdict asks for, s. */
+  #retryAfter = 5;
   /** The realm of the accepted answer. */
   #authenticatedRealm: string | undefined;
   #pcResult: PcResult | undefined;
@@ -197,13 +201,37 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (this.#isBare) return "ok"; // docs/PROTOCOL.md §6
     const result = this.#result();
     const { nameFault } = this.#claim;
-    const verdict = nameFault === undefined
-      ? this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result)
-      : result.be("malformed", nameFault);
+    if (nameFault !== undefined) {
+      this.core.counters.pc.malformed++;
+      return result.be("malformed", nameFault);
+    }
+    this.core.limits.attempts.from(this.source);
+    const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
     this.core.counters.pc[verdict]++;
-    if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
+    this.#note(verdict, result.reason, realm);
+    // Over its rate a user has proved itself all the same, and is owed the proxy's proof.
+    const proved = verdict === "ok" || result.reason === USER_RATE;
+    if (proved && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
     if (verdict === "ok") this.#authenticatedRealm = realm;
     return verdict;
+  }
+
+  /** Counts and tells a verdict that is none of the ordinary ones. */
+  #note(verdict: Verdict | DigestVerdict, fault: string | undefined, realm: string): void {
+    if (!isRefusal(verdict)) return;
+    const reason = fault === TOO_MANY_FAILURES
+      ? "too_many_failures"
+      : fault === USER_RATE
+      ? "user_rate"
+      : verdict;
+    const { retryAfter } = this.core.limits.attempts;
+    if (verdict === "unavailable" && fault !== undefined) this.#retryAfter = retryAfter;
+    this.core.refusals.note(reason, this.source, this.#now, () => ({
+      method: cut(this.method),
+      user: cut(this.fromUser),
+      realm,
+      ...(verdict === "malformed" && fault !== undefined ? { problem: fault } : {}),
+    }));
   }
 
   #challengePc(kind: AuthKind, realm: string, before: readonly string[]): void {
@@ -298,15 +326,24 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       return Promise.resolve("malformed");
     }
     return new Promise((resolve) => {
-      this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
-        this.#now = now;
-        this.core.counters.digest[result.verdict]++;
-        this.#digestResult = result;
-        this.#digestAccepted = result.verdict === "ok";
-        if (this.#digestAccepted && this.#isAlive()) this.core.contexts.setTrusted(this.server);
-        if (this.#digestAccepted) this.#authenticatedRealm = realm;
-        resolve(result.verdict);
-      });
+      this.core.digest.authorize(
+        this.#message,
+        kind,
+        realm,
+        this.fromUser,
+        this.source,
+        this.#now,
+        (result, now) => {
+          this.#now = now;
+          this.core.counters.digest[result.verdict]++;
+          this.#note(result.verdict, result.reason, realm);
+          this.#digestResult = result;
+          this.#digestAccepted = result.verdict === "ok";
+          if (this.#digestAccepted && this.#isAlive()) this.core.contexts.setTrusted(this.server);
+          if (this.#digestAccepted) this.#authenticatedRealm = realm;
+          resolve(result.verdict);
+        },
+      );
     });
   }
 
@@ -343,7 +380,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const { refusals } = this.core.counters;
     if (status === 503) {
       refusals.unavailable++;
-      return this.reply(503, undefined, ["Retry-After: 5"]);
+      return this.reply(503, undefined, [`Retry-After: ${this.#retryAfter}`]);
     }
     if (status === 403) {
       refusals.forbidden++;

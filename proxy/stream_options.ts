@@ -1,5 +1,6 @@
 /** The flags of TCP and TLS; names of OpenSIPS and Kamailio where there are such. */
 import type { ConnectionLimits, FlagTable, FlagValues } from "../mod.ts";
+import type { LimitValues } from "./limits/options.ts";
 
 /** Part of `PROXY_FLAGS`. */
 export const STREAM_FLAGS = {
@@ -28,7 +29,7 @@ export const STREAM_FLAGS = {
     min: 1,
     max: 1_000_000,
     unit: "connections",
-    help: "The same, from one IP address (and in one worker)",
+    help: "The same, from one IPv4 address or IPv6 /64 (and in one worker)",
   },
   tcp_connection_lifetime: {
     type: "integer",
@@ -95,7 +96,9 @@ export const STREAM_FLAGS = {
 const FIRST_MESSAGE_MS = 30_000;
 
 /** The bounds of connections. */
-export function connectionLimits(values: FlagValues<typeof STREAM_FLAGS>): ConnectionLimits {
+export function connectionLimits(
+  values: FlagValues<typeof STREAM_FLAGS> & Pick<LimitValues, "max_message">,
+): ConnectionLimits {
   return {
     maxConnections: values.tcp_max_connections,
     maxPerSource: values.tcp_max_connections_per_source,
@@ -106,5 +109,6 @@ export function connectionLimits(values: FlagValues<typeof STREAM_FLAGS>): Conne
     stallMs: values.tcp_send_timeout * 1000,
     queueBytes: values.tcp_conn_wq_max,
     totalBytes: values.tcp_wq_max,
+    messageBytes: values.max_message,
   };
 }

@@ -179,6 +179,8 @@ export class ProxyHarness {
   readonly dbclient = new FakeDbclient();
   readonly sent: Sent[] = [];
   readonly logs: string[] = [];
+  /** Lines of the log that tell of refused requests. */
+  readonly refusals: string[] = [];
   readonly proxy: Proxy;
   /** What `send` returns. */
   transportWorks = true;
@@ -218,7 +220,7 @@ export class ProxyHarness {
         else finish(...[options.names?.[host] ?? []].flat());
       },
       log: (event: string, fields: Readonly<Record<string, string | number>>) =>
-        void this.logs.push(`${event} ${JSON.stringify(fields)}`),
+        void (event === "refused" ? this.refusals : this.logs).push(`${event} ${JSON.stringify(fields)}`),
     };
     this.proxy = new Proxy(values, readSettings(values), backend, environment, this.dbclient, options.route);
   }

@@ -46,7 +46,7 @@ export class StreamConnection {
   /** What the queue may hold while it closes is not added to. */
   #ended = false;
   readonly #stream: Promise<ByteStream> | ByteStream;
-  readonly #framer = new StreamFramer();
+  readonly #framer: StreamFramer;
   #writer: StreamWriter | undefined;
   #busy: Uint8Array<ArrayBuffer> | undefined;
 
@@ -54,6 +54,7 @@ export class StreamConnection {
    * @param address the other end, with this flow
    * @param target as it was given to be connected to; undefined: the peer has opened it
    * @param stream the open stream, or what is awaited of it
+   * @param maxMessageBytes see StreamLimits
    */
   constructor(
     readonly address: Address,
@@ -61,7 +62,9 @@ export class StreamConnection {
     stream: Promise<ByteStream> | ByteStream,
     private readonly events: ConnectionEvents,
     time: number,
+    maxMessageBytes?: number,
   ) {
+    this.#framer = new StreamFramer({ maxMessageBytes });
     this.since = this.active = time;
     this.#stream = stream;
     this.#read();

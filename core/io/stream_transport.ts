@@ -6,7 +6,7 @@ import type { Problem } from "../sip/problem.ts";
 export interface ConnectionLimits {
   /** Connections at one time, whoever opened them. */
   readonly maxConnections: number;
-  /** Connections that one IP address has opened. */
+  /** Connections that one IPv4 address, or one /64 of IPv6, has opened. */
   readonly maxPerSource: number;
   /** A connection on which nothing came or went for so long is closed. */
   readonly idleMs: number;
@@ -20,6 +20,8 @@ export interface ConnectionLimits {
   readonly stallMs: number;
   /** Bytes that may wait to be sent on one connection. */
   readonly queueBytes: number;
+  /** The longest message that is taken, bytes: 65,536 when undefined. */
+  readonly messageBytes?: number;
   /** Bytes that wait in all, to be sent and of unfinished messages; above it who is slow is cut off sooner. */
   readonly totalBytes: number;
 }

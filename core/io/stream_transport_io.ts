@@ -4,6 +4,7 @@ import { type Address, formatTransportAddress, isReliable, type Transport } from
 import type { StreamEvent } from "../sip/stream.ts";
 import { now } from "./clock_io.ts";
 import { type DatagramOptions, ERROR_PAUSE_MS, reportTo } from "./datagram.ts";
+import { parseIpAddress } from "./ip_address.ts";
 import { openReason } from "./open_reason_io.ts";
 import { type ByteStream, closeQuietly, type CutReason, StreamConnection } from "./stream_connection_io.ts";
 import type { StreamCounters, StreamOptions, TlsIdentity } from "./stream_transport.ts";
@@ -206,7 +207,8 @@ export class StreamTransport {
     const { host, port, transport, name } = other;
     const flow = ++this.#flows;
     const address = { host, port, transport, flow, name };
-    const connection = new StreamConnection(address, target, stream, this, now());
+    const { messageBytes } = this.#options.limits;
+    const connection = new StreamConnection(address, target, stream, this, now(), messageBytes);
     this.#byFlow.set(flow, connection);
     if (transport === "tls") this.#tls++;
     if (key !== undefined) this.#byAddress.set(key, connection);
@@ -230,7 +232,8 @@ export class StreamTransport {
   #admit(stream: Deno.Conn, transport: Transport): void {
     const { limits } = this.#options;
     const { hostname: host, port } = stream.remoteAddr as Deno.NetAddr;
-    const others = this.#bySource.get(host) ?? 0;
+    const source = sourceOf(host);
+    const others = this.#bySource.get(source) ?? 0;
     const crowded = this.#byFlow.size >= limits.maxConnections;
     if (this.#closed || crowded || others >= limits.maxPerSource) {
       this.counters.refused++;
@@ -242,7 +245,7 @@ export class StreamTransport {
       return;
     }
     this.counters.accepted++;
-    this.#bySource.set(host, others + 1);
+    this.#bySource.set(source, others + 1);
     const other: Address = { host, port, transport };
     // A TLS peer that has opened a connection has shown no certificate: it is used for its own messages only.
     this.#add(other, undefined, stream, transport === "tcp" ? addressKey(other) : undefined);
@@ -286,9 +289,10 @@ export class StreamTransport {
     const key = addressKey(target ?? address);
     if (this.#byAddress.get(key) === connection) this.#byAddress.delete(key);
     if (target === undefined) {
-      const others = this.#bySource.get(address.host)! - 1;
-      if (others === 0) this.#bySource.delete(address.host);
-      else this.#bySource.set(address.host, others);
+      const source = sourceOf(address.host);
+      const others = this.#bySource.get(source)! - 1;
+      if (others === 0) this.#bySource.delete(source);
+      else this.#bySource.set(source, others);
     } else if (!this.#closed && reason !== "idle") this.#lost(connection, target, error);
   }
 
@@ -378,4 +382,9 @@ async function connect(to: Address, { limits, caCerts }: StreamOptions): Promise
   } finally {
     clearTimeout(late);
   }
+}
+
+/** Whose connections count together: an IPv4 address's, or those of an IPv6 /64, which is what one site has. */
+function sourceOf(host: string): string {
+  return host.includes(":") ? parseIpAddress(host)?.subarray(0, 8).join(".") ?? host : host;
 }

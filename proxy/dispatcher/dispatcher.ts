@@ -165,6 +165,11 @@ export class Dispatcher implements DispatcherService {
     }
   }
 
+  /** Whether one of the destinations is at this IP address. */
+  hasHost(host: string): boolean {
+    return this.#all.some(({ addresses }) => addresses.some((one) => one.host === host));
+  }
+
   /** How many destinations are in each state. */
   counts(): Readonly<Record<DestinationState, number>> {
     const counts = { active: 0, probing: 0, disabled: 0 };
