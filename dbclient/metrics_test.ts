@@ -9,7 +9,7 @@ import {
   type ParsedFamily,
   promtool,
   WITHOUT_PROMTOOL,
-} from "../core/metrics/testing_io.ts";
+} from "../tests/metrics_checks_io.ts";
 import { BATCH_BOUNDS, type Counters, newCounters, QUERY_BOUNDS, REFUSALS } from "./counters.ts";
 import { sumCounters } from "./counters_sum.ts";
 import { dbclientMetrics, metricFamilies, type MetricsSnapshot } from "./metrics.ts";

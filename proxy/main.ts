@@ -268,8 +268,13 @@ if (import.meta.main) {
       if (read !== undefined) await run(read);
     }
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof Fatal)) throw error;
+    if (error instanceof UsageError) {
+      // For whoever has typed it.
+      console.error(`proxy: ${error.message}`);
+      Deno.exit(2);
+    }
+    if (!(error instanceof Fatal)) throw error;
     say(error.message, { level: "crit", event: "failed" });
-    Deno.exit(error instanceof UsageError ? 2 : 1);
+    Deno.exit(1);
   }
 }

@@ -6,7 +6,7 @@ import {
   assertParsed,
   promtool,
   WITHOUT_PROMTOOL,
-} from "../core/metrics/testing_io.ts";
+} from "../tests/metrics_checks_io.ts";
 import { observe, seededRandom, toHex } from "../mod.ts";
 import { REFUSALS } from "./counters.ts";
 import { CredentialCache } from "./credential_cache.ts";

@@ -1,9 +1,9 @@
 /** For tests of the programs' metrics: other parsers, the conventions of names, and the documentation. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import parse from "parse-prometheus-text-format";
-import type { MetricFamily } from "./exposition.ts";
+import type { MetricFamily } from "../mod.ts";
 
-const ROOT = new URL("../../", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 
 /** A family as parse-prometheus-text-format gives it. */
