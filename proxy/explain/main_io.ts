@@ -1,5 +1,13 @@
 /** The command `proxy explain FILE`. */
-import { type Address, loadHashBackend, now, parseHostPort, systemRandom, type Transport, UsageError } from "../../mod.ts";
+import {
+  type Address,
+  loadHashBackend,
+  now,
+  parseHostPort,
+  systemRandom,
+  type Transport,
+  UsageError,
+} from "../../mod.ts";
 import { readKeys } from "../dbclient_files_io.ts";
 import { isIpAddress } from "../destination.ts";
 import { Fatal } from "../fatal.ts";
@@ -43,7 +51,9 @@ async function readMessage(path: string): Promise<Uint8Array> {
       return await Deno.readFile(path);
     }
     const bytes = await new Response(Deno.stdin.readable).bytes();
-    if (bytes.length > MAX_FILE) throw new Fatal(`explain -: ${bytes.length} bytes are more than one message`);
+    if (bytes.length > MAX_FILE) {
+      throw new Fatal(`explain -: ${bytes.length} bytes are more than one message`);
+    }
     return bytes;
   } catch (error) {
     if (error instanceof Fatal) throw error;
@@ -70,7 +80,9 @@ function readSource(text: string | undefined): Address | undefined {
   const [, transport, rest] = /^(?:(udp|tcp|tls):)?(.*)$/.exec(text)!;
   const address = parseHostPort(rest);
   if (address === undefined || !isIpAddress(address.host)) {
-    throw new UsageError(`--source: ${JSON.stringify(text)} is not allowed; it takes udp:ADDRESS:PORT, tcp:… or tls:…`);
+    throw new UsageError(
+      `--source: ${JSON.stringify(text)} is not allowed; it takes udp:ADDRESS:PORT, tcp:… or tls:…`,
+    );
   }
   if (transport === undefined || transport === "udp") return address;
   return { ...address, transport: transport as Transport, flow: 1 };
@@ -88,8 +100,12 @@ export async function runExplain(
   values: ProxyValues & { readonly source?: string },
 ): Promise<string[]> {
   const [path, more] = positional;
-  if (path === undefined) throw new UsageError("explain needs a FILE with one SIP message, or - for standard input");
-  if (more !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(more)}; explain takes one FILE`);
+  if (path === undefined) {
+    throw new UsageError("explain needs a FILE with one SIP message, or - for standard input");
+  }
+  if (more !== undefined) {
+    throw new UsageError(`unexpected argument ${JSON.stringify(more)}; explain takes one FILE`);
+  }
   const source = readSource(values.source);
   // Certificates are for listeners, of which there are none.
   const settings = withFiles(readSettings(values), {

@@ -34,7 +34,10 @@ Deno.test("limits: a flood from one source gets some 503, then nothing, and anot
   for (let second = 0; second < 5; second++) {
     for (let i = 0; i < 10_000; i++) {
       harness.now = second * 1000 + i / 10;
-      harness.receive(request("OPTIONS", { uri: "sip:x@example.com", callId: `flood${second}-${i}` }), STRANGER);
+      harness.receive(
+        request("OPTIONS", { uri: "sip:x@example.com", callId: `flood${second}-${i}` }),
+        STRANGER,
+      );
       for (const { text } of harness.take()) {
         if (statusOf(text) === 503) refused++;
         else if (statusOf(text) === 0) passed++;
@@ -158,6 +161,7 @@ Deno.test("limits: one source that tries many names is slowed, others and those 
   assertEquals(statusOf(guess(harness, "alice", STRANGER, "secret")), 0);
   assertEquals(statusOf(guess(harness, "bob", PHONE, "geheim")), 0);
   harness.runTo(6000);
+  harness.take();
   assertEquals(statusOf(guess(harness, "bob", STRANGER, "geheim")), 0);
 });
 
@@ -168,11 +172,11 @@ Deno.test("limits: an authenticated user that sends too much gets 503 with the p
   for (let i = 0; i < 6; i++) {
     const parts = { callId: `rate${i}` };
     const first = caller.request("INVITE", parts);
-    const challenged = harness.ask(first);
-    harness.receive(ackOf(first, challenged));
-    const answer = harness.ask(caller.again(challenged, "INVITE", parts));
+    let answer = harness.ask(first);
+    harness.receive(ackOf(first, answer));
+    if (statusOf(answer) === 407) answer = harness.ask(caller.again(answer, "INVITE", parts));
     statuses.push(statusOf(answer));
-    if (statusOf(answer) === 503) assertEquals(caller.confirm(answer), "verified");
+    if (statusOf(answer) === 503) assertEquals(caller.confirm(answer), "confirmed");
   }
   assertEquals(statuses, [0, 0, 0, 0, 503, 503]);
   assertEquals(counts(harness, "user_rate"), 2);
@@ -191,10 +195,17 @@ Deno.test("limits: From and user name are bound for every method, with PC and Di
 Deno.test("limits: messages and bodies over their size get 513, an ACK gets nothing", () => {
   const harness = new ProxyHarness(["--auth", "none", "--max_message", "2000", "--max_body", "500"]);
   const sized = (method: string, body: number, filler = 0) =>
-    request(method, { body: "x".repeat(body), headers: [`X: ${"y".repeat(filler)}`], callId: `${body}-${filler}` });
+    request(method, {
+      body: "x".repeat(body),
+      headers: [`X: ${"y".repeat(filler)}`],
+      callId: `${body}-${filler}`,
+    });
   const [ok] = [sized("OPTIONS", 500)].map((text) => statusOf(harness.ask(text)));
   assertEquals(ok, 0);
-  assertEquals(firstLine(harness.ask(sized("OPTIONS", 501))), "SIP/2.0 513 Message Too Large (the body is too large)");
+  assertEquals(
+    firstLine(harness.ask(sized("OPTIONS", 501))),
+    "SIP/2.0 513 Message Too Large (the body is too large)",
+  );
   assertEquals(
     firstLine(harness.ask(sized("OPTIONS", 0, 2000))),
     "SIP/2.0 513 Message Too Large (the message is too large)",
