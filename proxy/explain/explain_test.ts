@@ -85,38 +85,40 @@ Deno.test("explain: credentials and passwords are not shown, in whatever form th
   assertEquals(shownLines(encoder.encode("A: \x1b[2J\r\n\r\nbody")), ["A: \\x1b[2J"]);
 });
 
-Deno.test("explain: a Digest answer is taken for right, and goes before the request is forwarded", async () => {
-  const answer = (nonce: string) =>
-    request("INVITE", {
-      headers: [
-        `Proxy-Authorization: Digest username="alice", realm="example.com", nonce="${nonce}", uri="sip:bob@example.com", response="0123456789abcdef0123456789abcdef"`,
-      ],
-    });
-  const text = await explained(answer("00"), ["--auth", "digest", "--next_hop", "sip:192.0.2.20"]);
-  assertStringIncludes(text, 'proxy_authorize("example.com", "subscriber"): "bad_nonce"');
+Deno.test("explain: of a Digest answer all is said but what only the running proxy knows", async () => {
+  const answer = [
+    'Proxy-Authorization: Digest username="alice", realm="example.com", nonce="00", uri="sip:bob@example.com"',
+    'response="0123456789abcdef0123456789abcdef", qop=auth, nc=00000001, cnonce="abc"',
+  ].join(", ");
+  const flags = ["--auth", "digest", "--next_hop", "sip:192.0.2.20"];
+  const text = await explained(request("INVITE", { headers: [answer] }), flags);
+  assertStringIncludes(text, 'proxy_authorize("example.com", "subscriber"): "bad_nonce" (the nonces of');
   assertStringIncludes(text, "SIP/2.0 407");
+  const other = await explained(request("INVITE", { headers: [answer.replace("qop=auth, ", "")] }), flags);
+  assertStringIncludes(other, "SIP/2.0 400 Bad Request (qop is missing)");
 });
 
 Deno.test("explain: problems have line and column", async () => {
   const positions: [string, RegExp][] = [
     [
       request("INVITE").replace("CSeq: 1", "CSeq: x"),
-      /^ {2}call\.sip:6:7: CSeq is malformed \(answered with 400\)$/m,
+      /^ {2}call\.sip:7:7: CSeq is malformed \(answered with 400\)$/m,
     ],
     [request("INVITE").replace("sip:bob@example.com SIP", "<sip:bob> x SIP"), /call\.sip:1:\d+: /],
-    [request("INVITE").replace(/Call-ID.*\r\n/, ""), /call\.sip:8:1: Call-ID is missing/],
+    [request("INVITE").replace(/Call-ID.*\r\n/, ""), /call\.sip:9:1: Call-ID is missing/],
     [
       request("INVITE").replace("Call-ID", "To: <sip:x@y>\r\nCall-ID"),
-      /call\.sip:5:5: To is there more than once/,
+      /call\.sip:6:5: To is there more than once/,
     ],
-    [request("INVITE").replace("Call-ID:", "Call ID"), /call\.sip:5:1: /],
+    [request("INVITE").replace("Call-ID:", "Call ID"), /call\.sip:6:1: /],
     [request("INVITE").replace("SIP/2.0", "SIP/7.0"), /call\.sip:1:1: SIP-Version .*505/],
-    ["rubbish\r\n\r\n", /call\.sip:1:1: the start line is not SIP \(dropped\)/],
+    ["rubbish and more of it\r\n\r\n", /call\.sip:1:1: the start line is not SIP \(dropped\)/],
   ];
   for (const [message, position] of positions) {
     const text = await explained(message);
     assert(position.test(text), `${position} not in\n${text}`);
   }
+  assertStringIncludes(await explained("\r\n\r\n"), "taken for a keep-alive");
 });
 
 Deno.test("explain: a refusal names the step of RFC 3261 §16.3", async () => {

@@ -17,9 +17,10 @@ function faultOffset(message: SipMessage, { field, text }: Problem): number {
     case "body":
       return message.bodyStart;
     case "header line": {
-      // The reader stops at it.
-      const { headerCount } = message;
-      return headerCount === 0 ? message.headersStart : message.lineEnd(headerCount - 1);
+      // The reader passes over it: the first gap between the lines that it has read.
+      let at = message.headersStart;
+      for (let i = 0; i < message.headerCount && message.lineStart(i) === at; i++) at = message.lineEnd(i);
+      return at;
     }
     case "header section":
       return message.headersEnd;

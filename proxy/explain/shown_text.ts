@@ -2,7 +2,9 @@
 
 /** Parameters of an answer that are no secret; the others could help to guess a password or be replayed. */
 const SHOWN_PARAMETERS = ["username", "realm", "uri", "algorithm", "qop", "nc", "seq"];
-const SCHEMES = ["Digest", "PC", "Basic"];
+/** Those that may be named; anything else might be a part of a value. */
+const HIDDEN_PARAMETERS = ["nonce", "opaque", "token", "response", "cnonce", "auth"];
+const SCHEMES = ["Digest", "PC"];
 const ANSWER = /^((?:proxy-)?authorization)[ \t]*:/i;
 const PARAMETER = /([A-Za-z0-9_-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s",]+)/g;
 
@@ -17,9 +19,10 @@ function visible(text: string): string {
 function redactedAnswer(name: string, value: string): string {
   const scheme = SCHEMES.find((known) => value.toLowerCase().startsWith(`${known.toLowerCase()} `));
   if (scheme === undefined) return `${name}: …`;
-  const shown = [...value.slice(scheme.length).matchAll(PARAMETER)].map(([, parameter, content]) =>
-    SHOWN_PARAMETERS.includes(parameter.toLowerCase()) ? `${parameter}=${content}` : `${parameter}=…`
-  );
+  const shown = [...value.slice(scheme.length).matchAll(PARAMETER)].map(([, parameter, content]) => {
+    if (SHOWN_PARAMETERS.includes(parameter.toLowerCase())) return `${parameter}=${content}`;
+    return HIDDEN_PARAMETERS.includes(parameter.toLowerCase()) ? `${parameter}=…` : "…";
+  });
   return `${name}: ${scheme} ${shown.length === 0 ? "…" : shown.join(", ")}`;
 }
 

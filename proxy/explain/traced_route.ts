@@ -4,12 +4,14 @@ import type { RouteActions, RouteFunction, RouteRequest } from "../route.ts";
 /** Where the lines of a trace go. */
 export type Tell = (line: string) => void;
 
+const NONCES = "the nonces of the running proxy are not known here";
+
 /** What a verdict or a look-up can tell without the running proxy's memory. */
 const REMARKS: Readonly<Record<string, string>> = {
   "proxy_authorize_pc stale": "no credential is in memory here; the running proxy looks into its cache",
   "www_authorize_pc stale": "no credential is in memory here; the running proxy looks into its cache",
-  "proxy_authorize ok": "taken for right here; DBclient checks it",
-  "www_authorize ok": "taken for right here; DBclient checks it",
+  "proxy_authorize bad_nonce": NONCES,
+  "www_authorize bad_nonce": NONCES,
   "lookup false": "the contacts of the running registrar are not known here",
 };
 

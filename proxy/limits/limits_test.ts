@@ -161,6 +161,7 @@ Deno.test("limits: one source that tries many names is slowed, others and those 
   assertEquals(statusOf(guess(harness, "alice", STRANGER, "secret")), 0);
   assertEquals(statusOf(guess(harness, "bob", PHONE, "geheim")), 0);
   harness.runTo(6000);
+  harness.take();
   assertEquals(statusOf(guess(harness, "bob", STRANGER, "geheim")), 0);
 });
 
@@ -171,11 +172,11 @@ Deno.test("limits: an authenticated user that sends too much gets 503 with the p
   for (let i = 0; i < 6; i++) {
     const parts = { callId: `rate${i}` };
     const first = caller.request("INVITE", parts);
-    const challenged = harness.ask(first);
-    harness.receive(ackOf(first, challenged));
-    const answer = harness.ask(caller.again(challenged, "INVITE", parts));
+    let answer = harness.ask(first);
+    harness.receive(ackOf(first, answer));
+    if (statusOf(answer) === 407) answer = harness.ask(caller.again(answer, "INVITE", parts));
     statuses.push(statusOf(answer));
-    if (statusOf(answer) === 503) assertEquals(caller.confirm(answer), "verified");
+    if (statusOf(answer) === 503) assertEquals(caller.confirm(answer), "confirmed");
   }
   assertEquals(statuses, [0, 0, 0, 0, 503, 503]);
   assertEquals(counts(harness, "user_rate"), 2);
