@@ -36,7 +36,7 @@ import {
   type ServerTls,
 } from "./link_listener_io.ts";
 import { addressGroup, DEFAULT_LIMITS, type LinkLimits, UserRates } from "./limits.ts";
-import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
+import { CATCH_UP_PART, ProxyConnection, TICK } from "./proxy_connection_io.ts";
 import { printable, RefusalLog } from "./refusals.ts";
 import { readyNews } from "./revocation_log.ts";
 import type { RevocationListener, Revocations } from "./revocations_io.ts";
@@ -113,10 +113,7 @@ export class DbclientServer {
       const encoded = frames.map(({ serial, users }) =>
         encodeFrame({ type: "REVOKED", id: 0, serial, users })
       );
-      for (const connection of this.#connections.keys()) {
-        connection.link.revokedFrames(encoded);
-        connection.flush();
-      }
+      for (const connection of [...this.#connections.keys()]) connection.tell(encoded);
     },
     // They come back with serials that nobody knows, and are told to drop everything.
     replaced: () => {
@@ -241,7 +238,8 @@ export class DbclientServer {
       ttl,
       keysOf: (proxy) => this.#keysOf(proxy),
       serial: () => this.#options.revocations?.serial ?? 0,
-      revokedSince: (serial, final) => readyNews(this.#options.revocations, serial, final),
+      revokedSince: (serial, final) =>
+        readyNews(this.#options.revocations, serial, final, this.#limits.sendBufferBytes * CATCH_UP_PART),
       sha256: hashes.get("SHA-256"),
       random: systemRandom,
       times: this.#times,

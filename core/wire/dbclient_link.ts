@@ -130,12 +130,12 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
    */
   revoked(serial: number, users: readonly Identity[]): void {
     // Who is not ready yet will be told in READY.
-    if (!this.closed && this.#ready) this.send({ type: "REVOKED", id: 0, serial, users });
+    if (this.takesNews) this.send({ type: "REVOKED", id: 0, serial, users });
   }
 
-  /** Sends REVOKED frames that were encoded once for many proxies; the bytes are not to be changed any more. */
-  revokedFrames(encoded: readonly Uint8Array<ArrayBuffer>[]): void {
-    if (!this.closed && this.#ready) this.sendEncoded(encoded);
+  /** Whether REVOKED frames may be written: READY was sent, and it is not over. */
+  get takesNews(): boolean {
+    return this.#ready && !this.closed;
   }
 
   /** Sends the READY that waited since the event "ahead", now that all there is has been read. */
