@@ -287,6 +287,7 @@ Deno.test("the program writes, inspects, and says what is wrong in one line", ()
       [["--inspect", out, "--out", "x"], 2, "do not go together"],
       [[...keyed, "--db", `sqlite:${folder}/none.db`], 1, "no such file"],
       [[...keyed, "--out", `${folder}/none/f`], 1, "cannot write"],
+      [[...keyed, "--out", `${folder}/users.db`], 1, "users.db: it is there already, and no warm-up file"],
       [keyed.map((arg) => arg === REALM ? "elsewhere" : arg), 1, "none of 3 users"],
       [["--inspect", `${folder}/key`, "--key_file", `${folder}/key`], 1, "no warm-up file"],
     ];
