@@ -23,7 +23,8 @@ const NAMES = {
 interface Told {
   users: string[];
   all: number;
-  serial: number;
+  /** Up to which it was told everything. */
+  readonly serial: number;
 }
 
 interface Revoking extends Setup {
@@ -61,18 +62,17 @@ async function revoking(
   try {
     await withServer(async (setup) => {
       const proxy = async (serial: number, name?: string) => {
-        const told: Told = { users: [], all: 0, serial };
+        const told = { users: [] as string[], all: 0 };
         const connection = setup.connect({
           serial,
           ...(name === undefined ? {} : { name }),
-          onRevoked: (serial: number, users: readonly Identity[] | "all") => {
+          onRevoked: (_: number, users: readonly Identity[] | "all") => {
             if (users === "all") told.all++;
             else told.users.push(...users.map(({ username, realm }) => `${username}@${realm}`));
-            told.serial = Math.max(told.serial, serial);
           },
         });
         assert(await connection.whenConnected(10_000));
-        return told;
+        return Object.defineProperty(told, "serial", { get: () => connection.serial }) as typeof told & Told;
       };
       await run({ ...setup, revocations, revoke, proxy });
     }, { revocations, limits: LIMITS, ...options });
@@ -126,3 +126,27 @@ Deno.test("revocations do not gather for who takes none: with those of before wa
       deaf.close();
     }
   }, { limits: { ...LIMITS, writeMs: DEFAULT_LIMITS.writeMs * 6 } }));
+
+Deno.test("a proxy that is limited to realms is told the users of those alone, and the serial all the same", () => {
+  const realmsOf = (proxy: string) => proxy === "any" ? undefined : new Set([`${proxy}.example`]);
+  return revoking(1, async ({ proxy, revoke, revocations }) => {
+    const start = revocations.serial;
+    const mixed = () => ["a.example", "b.example", "", "b.example"].forEach((realm) => revoke(1, 0, realm));
+    const ends = [["a.example", ""], ["b.example", "", "b.example"], [
+      "a.example",
+      "b.example",
+      "",
+      "b.example",
+    ]];
+    const realmsTold = ({ users }: Told) => users.map((user) => user.slice(user.indexOf("@") + 1));
+    const proxies = await Promise.all(["a", "b", "any"].map((name) => proxy(start, name)));
+    mixed();
+    await eventuallySo(() => revocations.serial === start + 4);
+    await eventuallySo(() => proxies.every(({ serial }) => serial === revocations.serial));
+    assertEquals(proxies.map(realmsTold), ends);
+    // And what a proxy is told that comes later.
+    const late = await Promise.all(["a", "b", "any", "c"].map((name) => proxy(start, name)));
+    await eventuallySo(() => late.every(({ serial }) => serial === revocations.serial));
+    assertEquals(late.map(realmsTold), [...ends, [""]]);
+  }, { realmsOf });
+});

@@ -291,24 +291,46 @@ export function revokedFrames(
   return frames;
 }
 
+/** Users of some realms, undefined: of all; and those that are revoked in every realm. */
+function inRealms<T extends Identity>(
+  users: readonly T[],
+  realms: ReadonlySet<string> | undefined,
+): readonly T[] {
+  return realms === undefined ? users : users.filter(({ realm }) => realm === "" || realms.has(realm));
+}
+
+/** What frames tell of some realms, undefined: of all. That everything up to a serial was told stays. */
+export function framesForRealms(
+  frames: readonly RevokedUsers[],
+  realms: ReadonlySet<string> | undefined,
+): readonly RevokedUsers[] {
+  if (realms === undefined) return frames;
+  return frames.flatMap(({ serial, users }) => {
+    const told = inRealms(users, realms);
+    return users.length > 0 && told.length === 0 ? [] : [{ serial, users: told }];
+  });
+}
+
 /**
  * What READY tells a proxy (docs/PROTOCOL.md §9).
  *
  * @param log undefined where nothing is ever revoked
  * @param serial that the proxy has seen
  * @param final whether all there is has been read
- * @param maxBytes of the frames: for more than that, the proxy has to drop everything
+ * @param limits realms: those that the proxy may ask for, default all; maxBytes: of the frames, for more than that the
+ * proxy has to drop everything
  */
 export function readyNews(
   log: Pick<RevocationLog, "serial" | "since"> | undefined,
   serial: number,
   final: boolean,
-  maxBytes = Infinity,
+  { realms, maxBytes = Infinity }: { realms?: ReadonlySet<string>; maxBytes?: number } = {},
 ): ReadyNews | "later" {
   const now = log?.serial ?? 0;
-  const since = log?.since(serial) ?? (serial > 0 ? "all" : []);
-  if (since === "later" && !final) return "later";
-  if (since === "all" || since === "later") return { serial: now, revoked: "all" };
+  const rows = log?.since(serial) ?? (serial > 0 ? "all" : []);
+  if (rows === "later" && !final) return "later";
+  if (rows === "all" || rows === "later") return { serial: now, revoked: "all" };
+  const since = inRealms(rows, realms);
   if (since.length === 0) return { serial: now, revoked: [] };
   // READY holds the proxy's own serial until all of it is told: the link may break in between.
   const then = revokedFrames(since, now, MAX_ITEMS);

@@ -37,7 +37,7 @@ import {
 import { addressGroup, DEFAULT_LIMITS, type LinkLimits, UserRates } from "./limits.ts";
 import { CATCH_UP_PART, ProxyConnection, TICK } from "./proxy_connection_io.ts";
 import { printable, RefusalLog } from "./refusals.ts";
-import { readyNews } from "./revocation_log.ts";
+import { framesForRealms, readyNews } from "./revocation_log.ts";
 import type { RevocationListener, Revocations } from "./revocations_io.ts";
 import { type HashColumn, StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
 import { type Steps, TimeSlices } from "./time_slices.ts";
@@ -109,10 +109,20 @@ export class DbclientServer {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onRevocation: RevocationListener = {
     revoked: (frames) => {
-      const encoded = frames.map(({ serial, users }) =>
-        encodeFrame({ type: "REVOKED", id: 0, serial, users })
-      );
-      for (const connection of [...this.#connections.keys()]) connection.tell(encoded);
+      // Encoded once for all proxies of the same realms.
+      const encoded = new Map<string, Uint8Array[]>();
+      for (const connection of [...this.#connections.keys()]) {
+        const realms = this.#options.realmsOf?.(connection.link.proxy);
+        const key = realms === undefined ? "" : JSON.stringify([...realms].sort());
+        let told = encoded.get(key);
+        if (told === undefined) {
+          told = framesForRealms(frames, realms).map((frame) =>
+            encodeFrame({ type: "REVOKED", id: 0, ...frame })
+          );
+          encoded.set(key, told);
+        }
+        connection.tell(told);
+      }
     },
     // They come back with serials that nobody knows, and are told to drop everything.
     replaced: () => {
@@ -230,13 +240,16 @@ export class DbclientServer {
     const { connections, connectionsPerAddress, frameBytes, framesInFlight } = this.#limits;
     this.counters.connections++;
     if (this.#closing) return stream.close();
-    const link = new DbclientLink({
+    const link: DbclientLink = new DbclientLink({
       n,
       ttl,
       keysOf: (proxy) => this.#keysOf(proxy),
       serial: () => this.#options.revocations?.serial ?? 0,
       revokedSince: (serial, final) =>
-        readyNews(this.#options.revocations, serial, final, this.#limits.sendBufferBytes * CATCH_UP_PART),
+        readyNews(this.#options.revocations, serial, final, {
+          realms: this.#options.realmsOf?.(link.proxy),
+          maxBytes: this.#limits.sendBufferBytes * CATCH_UP_PART,
+        }),
       sha256: hashes.get("SHA-256"),
       random: systemRandom,
       times: this.#times,
