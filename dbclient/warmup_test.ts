@@ -264,7 +264,7 @@ const program = (args: string[], env?: Record<string, string>) =>
 Deno.test("the program writes, inspects, and says what is wrong in one line", () =>
   withStore([subscriber("user1"), subscriber("user2")], async ({ folder, out, files }) => {
     const db = `sqlite:${folder}/users.db`;
-    await Deno.writeTextFile(`${folder}/key`, KEY_TEXT + "\n");
+    await Deno.writeTextFile(`${folder}/key`, KEY_TEXT + "\n", { mode: 0o600 });
     const usual = ["--db", db, "--out", out, "--realm", REALM, "--users", "user%d", "--count", "3"];
     const keyed = [...usual, "--key_file", `${folder}/key`, "--proxy", "edge-1"];
     const written = await program(keyed);
@@ -278,6 +278,13 @@ Deno.test("the program writes, inspects, and says what is wrong in one line", ()
     assertEquals(JSON.parse(inspected.out).users, 2);
     const text = await program(["--inspect", out, "--key_file", `${folder}/key`]);
     assertStringIncludes(text.out, "users      2, numbers 1 to 2");
+    await Deno.chmod(`${folder}/key`, 0o644);
+    const open = await program(["--inspect", out, "--key_file", `${folder}/key`]);
+    assertMatch(
+      open.err,
+      /^dbclient: warning: --key_file: \S+ may be read or changed by others \(mode 644\)[^\n]*\n$/,
+    );
+    await Deno.chmod(`${folder}/key`, 0o600);
     for (const { out } of [inspected, text]) assert(!/[0-9a-f]{32}/.test(out), out);
 
     const faults: [string[], number, string][] = [

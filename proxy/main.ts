@@ -11,7 +11,7 @@ import {
   parseFlags,
   UsageError,
 } from "../mod.ts";
-import { readKeys, readTls } from "./dbclient_files_io.ts";
+import { readKeys, readTls, warnOfAccess } from "./dbclient_files_io.ts";
 import { checkDbclientLinks } from "./dbclient_settings.ts";
 import { Fatal } from "./fatal.ts";
 import { readModparams } from "./modparams.ts";
@@ -136,6 +136,7 @@ async function run(values: ProxyValues): Promise<void> {
   const keys = readKeys(values);
   checkDbclientLinks(settings.dbclients, values, keys.length > 0);
   const tls = readTls(values);
+  warnOfAccess(values, say);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
   const warmup = await loadWarmup(values, keys);
