@@ -15,6 +15,7 @@ import {
   UsageError,
   type WarmupRecord,
 } from "../mod.ts";
+import { REVOKE_FLAGS } from "./revoke_io.ts";
 import { HASH_DIGITS, type HashColumn, type NewSubscriber, StoreError } from "./subscriber.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { inspectWarmup, type WarmupJob, writeWarmup } from "./warmup_io.ts";
@@ -111,6 +112,13 @@ Deno.test("flags that do not go together are one clear line each", () => {
     ]]
   ) {
     assertThrows(() => choose(...usual, "--users", "u%d", ...args), UsageError);
+  }
+});
+
+Deno.test("warmup and revoke take the database's addresses with -h, as the other commands do", () => {
+  for (const flags of [WARMUP_FLAGS, REVOKE_FLAGS]) {
+    const { values } = parseFlags(flags, ["-d", "opensips", "-h", "db1.example.com,db2.example.com:3307"]);
+    assertEquals(values.db_host, ["db1.example.com", "db2.example.com:3307"]);
   }
 });
 
