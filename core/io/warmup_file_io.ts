@@ -81,6 +81,10 @@ function hasRightMac(file: Deno.FsFile, macs: readonly IncrementalMac[]): boolea
  */
 export async function openWarmupFile(path: string, options: OpenWarmupOptions): Promise<OpenWarmup> {
   const hmac = await loadHmacSha256();
+  // To open a pipe would wait for who writes to it.
+  if (!(await Deno.stat(path)).isFile) {
+    throw new WarmupError("not_a_warmup_file", "it is no regular file");
+  }
   const file = await Deno.open(path);
   try {
     // Asked of the open file, not of the name: the name may mean another file by then.

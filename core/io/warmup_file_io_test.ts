@@ -159,3 +159,17 @@ Deno.test("a file that is no warm-up file is never replaced; an empty one and a 
     await write(path, 2);
     assertEquals((await read(path)).records.length, 2);
   }));
+
+Deno.test("a flipped bit in a record's length is called damage; a pipe is refused, not waited for", () =>
+  inFolder(async (folder, path) => {
+    await write(path, 3);
+    const bytes = await Deno.readFile(path);
+    const length = 4 + 2 + 2 + "user1".length + 16 + 2 + 2 * 20 + 4;
+    const at = bytes.findIndex((byte, i) => byte === 0 && bytes[i + 1] === length);
+    bytes[at] = 1;
+    await Deno.writeFile(path, bytes);
+    await assertRejects(() => read(path), WarmupError, "it was cut short, or is damaged");
+    await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
+    await assertRejects(() => read(`${folder}/pipe`), WarmupError, "it is no regular file");
+    await assertRejects(() => write(`${folder}/pipe`, 1), WarmupTargetError, "no regular file");
+  }));
