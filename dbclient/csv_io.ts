@@ -154,9 +154,7 @@ export async function* readCsvUsers(file: string, chunks: AsyncIterable<Uint8Arr
     const { lines, column } = error as unknown as { lines?: number; column?: number };
     const text = error.message.replace(/ at line \d+.*$/s, "").replace(/^[^:]*: /, "");
     throw new CsvRowError(
-      `${file}:${lines ?? last}:${
-        typeof column === "number" ? column + 1 : 1
-      }: ${text}`,
+      `${file}:${lines ?? last}:${typeof column === "number" ? column + 1 : 1}: ${text}`,
     );
   }
   if (columns === undefined) {
