@@ -39,10 +39,10 @@ interface CsvRecord {
   readonly info: Info;
 }
 
-/** Line breaks within a row's values: the parser counts lines at the end of a row. */
-function lineBreaks(record: readonly string[]): number {
+/** How often a character stands in a row's values. */
+function countOf(character: string, record: readonly string[]): number {
   let count = 0;
-  for (const value of record) count += value.includes("\n") ? value.split("\n").length - 1 : 0;
+  for (const value of record) count += value.includes(character) ? value.split(character).length - 1 : 0;
   return count;
 }
 
@@ -75,9 +75,12 @@ export async function* readCsvUsers(file: string, chunks: AsyncIterable<Uint8Arr
   let columns: Record<CsvColumn, number> | undefined;
   let width = 0;
   let last = 1;
+  // The parser counts lines at the end of a row, and each CR within quotes as one, that of CR LF too.
+  let returns = 0;
   try {
     for await (const { record, info } of parser as AsyncIterable<CsvRecord>) {
-      const line = info.lines - lineBreaks(record);
+      returns += countOf("\r", record);
+      const line = info.lines - returns - countOf("\n", record);
       last = line;
       const wrong = (column: number, text: string) => new CsvRowError(`${file}:${line}:${column}: ${text}`);
       if (columns === undefined) {
@@ -150,7 +153,9 @@ export async function* readCsvUsers(file: string, chunks: AsyncIterable<Uint8Arr
     if (!(error instanceof CsvError)) throw error;
     const { lines, column } = error as unknown as { lines?: number; column?: number };
     const text = error.message.replace(/ at line \d+.*$/s, "").replace(/^[^:]*: /, "");
-    throw new CsvRowError(`${file}:${lines ?? last}:${typeof column === "number" ? column + 1 : 1}: ${text}`);
+    throw new CsvRowError(
+      `${file}:${lines ?? last}:${typeof column === "number" ? column + 1 : 1}: ${text}`,
+    );
   }
   if (columns === undefined) {
     throw new CsvRowError(`${file}:1:1: is empty; it takes a header row username,domain,password`);

@@ -59,6 +59,9 @@ Deno.test("CSV: what is wrong is named with file, line and column", async () => 
     [head + `${"x".repeat(65)},b,c\n`, "users.csv:2:1: username has more than 64 characters"],
     [head + "a\tb,b,c\n", "users.csv:2:1: username has control characters"],
     [head + 'a,b,"x\ny"\nc,d,e\na,b,z\n', "users.csv:5:1: a@b stands on line 2 already"],
+    [head + 'a,b,"x\ry"\n,b,c\n', "users.csv:3:1: username is empty"],
+    [head + '"ca\rol",b,c\n', "users.csv:2:1: username has control characters"],
+    [head + 'a,b,"x\r\ny\r"\nc,d,"\r"\na,b,z\n', "users.csv:5:1: a@b stands on line 2 already"],
     [head + 'a,b,c\na,b,"open\n', "users.csv:"],
     [head + 'a,b,c\nd,e,f"g"\n', "users.csv:3:"],
     [

@@ -1,5 +1,5 @@
 /** What the links to proxies need from files: keys and the TLS certificate; read at the start and on SIGHUP. */
-import { firstLine, now, UsageError } from "../mod.ts";
+import { accessWarning, firstLine, now, UsageError } from "../mod.ts";
 import type { LinkValues } from "./link_options.ts";
 import { checkTls, type ServerTls } from "./link_listener_io.ts";
 import { linkKey } from "./password_io.ts";
@@ -26,7 +26,7 @@ export class Reloading {
     }
     try {
       if (file !== undefined) {
-        keys.replace(readKeys(values), now());
+        keys.replace(readKeys(values, log), now());
         this.#setKeys();
         log(`${file} was read again; keys that went from it are accepted for ${values.key_overlap} s more`);
       }
@@ -69,13 +69,13 @@ function read(flag: string, path: string): string {
 }
 
 /**
- * Reads the keys.
+ * Reads the keys; warns of a `--key_file` that others may read.
  *
  * @throws {UsageError} when a file cannot be read, may be read by others, or is wrong: `file:line:column: …`
  */
-export function readKeys({ key_file, keys_file }: KeyFlags): KeyList {
+export function readKeys({ key_file, keys_file }: KeyFlags, warn: (line: string) => void): KeyList {
   if (keys_file === undefined) {
-    const key = linkKey(key_file);
+    const key = linkKey(key_file, warn);
     return key === undefined ? { kind: "none" } : { kind: "any", key };
   }
   const text = read("--keys_file", keys_file);
@@ -105,6 +105,8 @@ export function readTls(
     cert: read("--tls_certificate", tls_certificate),
     key: read("--tls_private_key", tls_private_key),
   };
+  const warning = accessWarning("--tls_private_key", tls_private_key);
+  if (warning !== undefined) warn(warning);
   let until: Date;
   try {
     until = checkTls(tls);

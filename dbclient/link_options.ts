@@ -1,9 +1,13 @@
 /** Flags about the links to proxies: processes, keys, TLS and limits (docs/PROTOCOL.md §9). */
-import { type FlagTable, type FlagValues, isLoopback, MAX_FRAME_LENGTH, UsageError } from "../mod.ts";
+import {
+  type FlagTable,
+  type FlagValues,
+  isLoopback,
+  MAX_FRAME_LENGTH,
+  MAX_REQUEST_LENGTH,
+  UsageError,
+} from "../mod.ts";
 import { DEFAULT_LIMITS, type LinkLimits } from "./limits.ts";
-
-/** The smallest bound of a frame: a request for a user with the longest names has to fit. */
-const MIN_FRAME = 4096;
 
 /** Flags of the server, beside those of options.ts. */
 export const LINK_FLAGS = {
@@ -56,7 +60,7 @@ export const LINK_FLAGS = {
   max_frame: {
     type: "integer",
     default: DEFAULT_LIMITS.frameBytes,
-    min: MIN_FRAME,
+    min: MAX_REQUEST_LENGTH,
     max: MAX_FRAME_LENGTH,
     unit: "bytes",
     help: "largest frame of a proxy",

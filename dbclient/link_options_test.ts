@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseFlags, UsageError } from "../mod.ts";
+import { MAX_REQUEST_LENGTH, parseFlags, UsageError } from "../mod.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { checkLink, limitsOf, LINK_FLAGS, workersOf } from "./link_options.ts";
 
@@ -7,11 +7,16 @@ const read = (...args: string[]) => parseFlags(LINK_FLAGS, args).values;
 
 Deno.test("links: the defaults of the flags are those of the server", () => {
   assertEquals(limitsOf(read()), DEFAULT_LIMITS);
-  assertEquals(limitsOf(read("--idle_timeout", "2", "--max_frame", "5000")), {
+  assertEquals(limitsOf(read("--idle_timeout", "2", "--max_frame", "600000")), {
     ...DEFAULT_LIMITS,
     idleMs: 2000,
-    frameBytes: 5000,
+    frameBytes: 600_000,
   });
+});
+
+Deno.test("links: no limit of a frame is below what a proxy may send at once", () => {
+  assertEquals(read("--max_frame", String(MAX_REQUEST_LENGTH)).max_frame, MAX_REQUEST_LENGTH);
+  assertThrows(() => read("--max_frame", String(MAX_REQUEST_LENGTH - 1)), UsageError, "--max_frame");
 });
 
 Deno.test("links: one worker for each core on Linux, elsewhere one", () => {

@@ -1,9 +1,9 @@
 /** Proxies, and strangers, that pass the limits of a link: each is told, counted and logged, and the others go on. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { DbclientUnavailable, encodeFrame, type Identity } from "../mod.ts";
+import { DbclientUnavailable, encodeFrame, FrameReader, handshakeProof, type Identity } from "../mod.ts";
 import type { RefusalReason } from "./counters.ts";
 import type { DbclientServer } from "./server_io.ts";
-import { AUTH, eventually, eventuallySo, HELLO, KEY, raw, user, withServer } from "./testing.ts";
+import { AUTH, eventually, eventuallySo, HELLO, KEY, raw, sha256, user, withServer } from "./testing.ts";
 
 /** What was refused, without the zeros. */
 function refused({ counters }: DbclientServer): Partial<Record<RefusalReason, number>> {
@@ -275,5 +275,43 @@ Deno.test("keys that change: old and new are accepted, a link whose key is not a
     keys = undefined;
     server.recheckKeys();
     await eventuallySo(() => !before.connected && !after.connected);
+  }, { keysOf: () => keys });
+});
+
+Deno.test("a handshake that began under a key ends with it: AUTH asks again what is accepted", async () => {
+  const fresh = new Uint8Array(16).fill(1);
+  let keys: Uint8Array[] | undefined = [KEY];
+  const handshake = async (server: DbclientServer, next: Uint8Array[] | undefined) => {
+    keys = [KEY];
+    const stream = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    try {
+      const hello = { type: "HELLO", id: 0, proxy: "raw", random: new Uint8Array(16), serial: 0 } as const;
+      await stream.write(encodeFrame(hello));
+      const reader = new FrameReader();
+      const buffer = new Uint8Array(4096);
+      const read = async () => {
+        for (;;) {
+          const count = await stream.read(buffer);
+          if (count === null) return undefined;
+          const [frame] = reader.push(buffer.subarray(0, count)).frames;
+          if (frame !== undefined) return frame;
+        }
+      };
+      const welcome = await read();
+      assert(welcome?.type === "WELCOME");
+      keys = next;
+      server.recheckKeys();
+      const proof = handshakeProof(sha256, KEY, "proxy", hello, welcome, welcome.proofs.length);
+      await stream.write(encodeFrame({ type: "AUTH", id: 0, proofs: [proof] }));
+      const answer = await read();
+      return answer?.type === "ERROR" ? answer.code : answer?.type;
+    } finally {
+      stream.close();
+    }
+  };
+  await withServer(async ({ server }) => {
+    assertEquals(await handshake(server, [fresh, KEY]), "READY");
+    assertEquals(await handshake(server, [fresh]), "unauthorized");
+    assertEquals(await handshake(server, undefined), "unauthorized");
   }, { keysOf: () => keys });
 });

@@ -200,7 +200,7 @@ async function main(args: readonly string[]): Promise<number> {
     });
     say = log;
     globalThis.addEventListener("unload", flush);
-    const keys = new KeyRing(readKeys(values), values.key_overlap * 1000);
+    const keys = new KeyRing(readKeys(values, (line) => say(line)), values.key_overlap * 1000);
     checkLink(choice.listen, values, keys.asksForKeys);
     const { backend, warning } = await loadHashBackend(values.hash);
     if (warning !== undefined) say(warning, { level: "warn", event: "hash_backend" });

@@ -1,9 +1,11 @@
 /** Passwords and keys from files and from the terminal. */
-import { firstLine, parseLinkKey, UsageError } from "../mod.ts";
+import { accessWarning, firstLine, parseLinkKey, UsageError } from "../mod.ts";
 import type { DatabaseChoice } from "./options.ts";
 
-/** The first line of a file, without its line end. */
-export function readSecretFile(flag: string, path: string): string {
+type Warn = (line: string) => void;
+
+/** The first line of a file, without its line end; warns when others may read it. */
+export function readSecretFile(flag: string, path: string, warn: Warn): string {
   let text: string;
   try {
     text = Deno.readTextFileSync(path);
@@ -12,6 +14,8 @@ export function readSecretFile(flag: string, path: string): string {
   }
   const line = text.split(/\r?\n/, 1)[0];
   if (line === "") throw new UsageError(`${flag}: ${path} is empty`);
+  const warning = accessWarning(flag, path);
+  if (warning !== undefined) warn(warning);
   return line;
 }
 
@@ -20,9 +24,9 @@ export function readSecretFile(flag: string, path: string): string {
  *
  * @throws {UsageError} when it cannot be read or is no key; the text does not repeat it
  */
-export function linkKey(keyFile: string | undefined): Uint8Array | undefined {
+export function linkKey(keyFile: string | undefined, warn: Warn): Uint8Array | undefined {
   const fromEnv = Deno.env.get("PROXYCHAIN_KEY");
-  const text = keyFile === undefined ? fromEnv : readSecretFile("--key_file", keyFile);
+  const text = keyFile === undefined ? fromEnv : readSecretFile("--key_file", keyFile, warn);
   if (text === undefined || text === "") return undefined;
   try {
     return parseLinkKey(text);
@@ -37,13 +41,15 @@ export function databasePassword(
   database: DatabaseChoice,
   values: { readonly P: string | undefined; readonly password_file: string | undefined },
   given: ReadonlySet<string>,
-  warn: (line: string) => void,
+  warn: Warn,
 ): string {
   const inUrl = database.kind === "mysql" && database.password !== undefined;
   if (inUrl) warn("warning: a password in --db shows to everyone who can run ps");
   if (given.has("P")) warn("warning: -P shows the password to everyone who can run ps");
   if (database.kind === "sqlite") return "";
-  if (values.password_file !== undefined) return readSecretFile("--password_file", values.password_file);
+  if (values.password_file !== undefined) {
+    return readSecretFile("--password_file", values.password_file, warn);
+  }
   return values.P ?? database.password ?? "";
 }
 

@@ -18,6 +18,10 @@ import type { LinkLimits } from "./limits.ts";
 const MAX_OUTSTANDING = 2000;
 /** Nothing more is read from a proxy with this part of the send buffer's bound waiting. */
 const READ_BELOW = 1 / 4;
+/** What READY and the frames after it may take of the send buffer's bound: a proxy can always connect. */
+export const CATCH_UP_PART = 1 / 4;
+/** Revocations are written with no more than this part waiting, so that there is room for answers. */
+const NEWS_BELOW = 1 / 8;
 /** How often {@linkcode ProxyConnection.tick} is to be called, milliseconds. */
 export const TICK = 500;
 
@@ -28,6 +32,9 @@ export class ProxyConnection {
   /** Why it was ended, where no code of the protocol says it. */
   refusal: RefusalReason | undefined;
   readonly #writer: StreamWriter;
+  /** Revocations, frame by frame, that are written as the proxy takes what was written before. */
+  readonly #news: Uint8Array[] = [];
+  #newsBytes = 0;
   #room: (() => void) | undefined;
   #finishing: ReturnType<typeof setTimeout> | undefined;
 
@@ -38,7 +45,10 @@ export class ProxyConnection {
     private readonly onEvents: (connection: ProxyConnection, events: DbclientLinkEvent[]) => void,
   ) {
     this.#writer = new StreamWriter(stream, {
-      onProgress: () => this.#readOn(),
+      onProgress: () => {
+        this.#writeNews();
+        this.#readOn();
+      },
       // The reading side finds out why.
       onError: () => this.abort(),
     });
@@ -61,7 +71,26 @@ export class ProxyConnection {
     if (this.#writer.queued > this.limits.sendBufferBytes) {
       return this.#cutOff(`it reads too slowly: ${this.#writer.queued} bytes wait for it`);
     }
+    this.#writeNews();
     this.#readOn();
+  }
+
+  /**
+   * Tells revocations, however many: they are written as the proxy takes them, and do not count as slowness unless
+   * those of before are still waiting. A proxy that is not ready is told by READY.
+   *
+   * @param frames REVOKED frames, not to be changed any more
+   */
+  tell(frames: readonly Uint8Array[]): void {
+    if (!this.link.takesNews) return;
+    if (this.#newsBytes > this.limits.sendBufferBytes) {
+      return this.#cutOff(`it reads too slowly: ${this.#newsBytes} bytes of revocations wait for it`);
+    }
+    for (const frame of frames) {
+      this.#news.push(frame);
+      this.#newsBytes += frame.length;
+    }
+    this.flush();
   }
 
   tick(time: number): void {
@@ -85,6 +114,7 @@ export class ProxyConnection {
 
   /** Ends it at once. */
   abort(): void {
+    this.#forgetNews();
     this.#writer.clear();
     this.#room?.();
     try {
@@ -106,6 +136,22 @@ export class ProxyConnection {
 
   #readOn(): void {
     if (this.#mayRead) this.#room?.();
+  }
+
+  #writeNews(): void {
+    if (this.link.closed) return this.#forgetNews();
+    const room = this.limits.sendBufferBytes * NEWS_BELOW - this.#writer.queued;
+    let count = 0;
+    let bytes = 0;
+    while (count < this.#news.length && bytes < room) bytes += this.#news[count++].length;
+    if (count === 0) return;
+    this.#newsBytes -= bytes;
+    this.#writer.push(this.#news.splice(0, count));
+  }
+
+  #forgetNews(): void {
+    this.#news.length = 0;
+    this.#newsBytes = 0;
   }
 
   #cutOff(reason: string): void {

@@ -64,6 +64,11 @@ const LOADED_FOR_GAPS = 1000;
 /** The longest gap: a database may skip any number of ids, but not so many at once for open transactions. */
 const MAX_GAP = 1_000_000;
 
+/** Users of one frame, bytes: little enough for the smallest send buffer that DBclient may be given. */
+const MAX_FRAME_BYTES = 32 << 10;
+/** Bytes of a frame around its users (docs/PROTOCOL.md §9.1). */
+const FRAME_BYTES = 4 + 1 + 4 + 8 + 2;
+
 const keyOf = ({ username, realm }: Identity) => `${realm}\n${username}`;
 
 /** Revocations in memory: bounded, oldest forgotten first. */
@@ -242,6 +247,16 @@ export class RevocationLog {
   }
 }
 
+/** Bytes of a user in a frame; undefined for a name that is too long for the protocol. */
+function bytesOf({ username, realm }: Identity): number | undefined {
+  const [name, ofRealm] = [utf8Length(username), utf8Length(realm)];
+  return name > TEXT_LIMIT.username || ofRealm > TEXT_LIMIT.realm ? undefined : 2 + name + 2 + ofRealm;
+}
+
+function bytesOfAll(users: readonly Identity[]): number {
+  return users.reduce((sum, user) => sum + (bytesOf(user) ?? 0), 0);
+}
+
 /**
  * Revocations as frames. Up to `complete` any credential read from now on has a serial of at least that, so that
  * many users share a frame; what lies ahead is told under serials of its own. Names that are too long for the protocol
@@ -256,18 +271,44 @@ export function revokedFrames(
   maxUsers: number,
 ): RevokedUsers[] {
   const frames: { serial: number; users: Identity[] }[] = [];
+  let bytes = 0;
   for (const { serial, username, realm } of revocations) {
     const last = frames.at(-1);
     const user = { username, realm };
-    if (utf8Length(username) > TEXT_LIMIT.username || utf8Length(realm) > TEXT_LIMIT.realm) continue;
-    const together = last !== undefined && last.users.length < maxUsers &&
+    const size = bytesOf(user);
+    if (size === undefined) continue;
+    const together = last !== undefined && last.users.length < maxUsers && bytes + size <= MAX_FRAME_BYTES &&
       (serial === last.serial || (serial <= complete && last.serial <= complete));
     if (together) {
       last.serial = Math.max(last.serial, serial);
       last.users.push(user);
-    } else frames.push({ serial, users: [user] });
+      bytes += size;
+    } else {
+      frames.push({ serial, users: [user] });
+      bytes = size;
+    }
   }
   return frames;
+}
+
+/** Users of some realms, undefined: of all; and those that are revoked in every realm. */
+function inRealms<T extends Identity>(
+  users: readonly T[],
+  realms: ReadonlySet<string> | undefined,
+): readonly T[] {
+  return realms === undefined ? users : users.filter(({ realm }) => realm === "" || realms.has(realm));
+}
+
+/** What frames tell of some realms, undefined: of all. That everything up to a serial was told stays. */
+export function framesForRealms(
+  frames: readonly RevokedUsers[],
+  realms: ReadonlySet<string> | undefined,
+): readonly RevokedUsers[] {
+  if (realms === undefined) return frames;
+  return frames.flatMap(({ serial, users }) => {
+    const told = inRealms(users, realms);
+    return users.length > 0 && told.length === 0 ? [] : [{ serial, users: told }];
+  });
 }
 
 /**
@@ -276,18 +317,24 @@ export function revokedFrames(
  * @param log undefined where nothing is ever revoked
  * @param serial that the proxy has seen
  * @param final whether all there is has been read
+ * @param limits realms: those that the proxy may ask for, default all; maxBytes: of the frames, for more than that the
+ * proxy has to drop everything
  */
 export function readyNews(
   log: Pick<RevocationLog, "serial" | "since"> | undefined,
   serial: number,
   final: boolean,
+  { realms, maxBytes = Infinity }: { realms?: ReadonlySet<string>; maxBytes?: number } = {},
 ): ReadyNews | "later" {
   const now = log?.serial ?? 0;
-  const since = log?.since(serial) ?? (serial > 0 ? "all" : []);
-  if (since === "later" && !final) return "later";
-  if (since === "all" || since === "later") return { serial: now, revoked: "all" };
+  const rows = log?.since(serial) ?? (serial > 0 ? "all" : []);
+  if (rows === "later" && !final) return "later";
+  if (rows === "all" || rows === "later") return { serial: now, revoked: "all" };
+  const since = inRealms(rows, realms);
   if (since.length === 0) return { serial: now, revoked: [] };
   // READY holds the proxy's own serial until all of it is told: the link may break in between.
   const then = revokedFrames(since, now, MAX_ITEMS);
+  const bytes = then.reduce((sum, { users }) => sum + FRAME_BYTES + bytesOfAll(users), 2 * FRAME_BYTES);
+  if (bytes > maxBytes) return { serial: now, revoked: "all" };
   return { serial, revoked: [], then: [...then, { serial: now, users: [] }] };
 }

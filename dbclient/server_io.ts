@@ -5,7 +5,6 @@ import {
   type DbclientLinkEvent,
   type DigestAnswer,
   encodeFrame,
-  equalBytes,
   firstLine,
   type HashBackend,
   type Identity,
@@ -36,9 +35,9 @@ import {
   type ServerTls,
 } from "./link_listener_io.ts";
 import { addressGroup, DEFAULT_LIMITS, type LinkLimits, UserRates } from "./limits.ts";
-import { ProxyConnection, TICK } from "./proxy_connection_io.ts";
+import { CATCH_UP_PART, ProxyConnection, TICK } from "./proxy_connection_io.ts";
 import { printable, RefusalLog } from "./refusals.ts";
-import { readyNews } from "./revocation_log.ts";
+import { framesForRealms, readyNews } from "./revocation_log.ts";
 import type { RevocationListener, Revocations } from "./revocations_io.ts";
 import { type HashColumn, StoreError, type Subscriber, type SubscriberStore } from "./subscriber.ts";
 import { type Steps, TimeSlices } from "./time_slices.ts";
@@ -110,12 +109,19 @@ export class DbclientServer {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onRevocation: RevocationListener = {
     revoked: (frames) => {
-      const encoded = frames.map(({ serial, users }) =>
-        encodeFrame({ type: "REVOKED", id: 0, serial, users })
-      );
-      for (const connection of this.#connections.keys()) {
-        connection.link.revokedFrames(encoded);
-        connection.flush();
+      // Encoded once for all proxies of the same realms.
+      const encoded = new Map<string, Uint8Array[]>();
+      for (const connection of [...this.#connections.keys()]) {
+        const realms = this.#options.realmsOf?.(connection.link.proxy);
+        const key = realms === undefined ? "" : JSON.stringify([...realms].sort());
+        let told = encoded.get(key);
+        if (told === undefined) {
+          told = framesForRealms(frames, realms).map((frame) =>
+            encodeFrame({ type: "REVOKED", id: 0, ...frame })
+          );
+          encoded.set(key, told);
+        }
+        connection.tell(told);
       }
     },
     // They come back with serials that nobody knows, and are told to drop everything.
@@ -185,13 +191,11 @@ export class DbclientServer {
   /** To be called when `keysOf` answers differently: ends the links of proxies whose key is not accepted any more. */
   recheckKeys(): void {
     for (const connection of [...this.#connections.keys()]) {
-      const { proxy, provenKey, open } = connection.link;
-      if (!open) continue;
-      const keys = this.#keysOf(proxy);
-      const accepted = provenKey === undefined
-        ? keys?.length === 0
-        : keys?.some((key) => equalBytes(key, provenKey)) === true;
-      if (!accepted) connection.close("unauthorized", "the key is not accepted any more", "unauthorized");
+      const { open, keyAccepted } = connection.link;
+      // A handshake that is under way asks again when it is done.
+      if (open && !keyAccepted) {
+        connection.close("unauthorized", "the key is not accepted any more", "unauthorized");
+      }
     }
   }
 
@@ -236,12 +240,16 @@ export class DbclientServer {
     const { connections, connectionsPerAddress, frameBytes, framesInFlight } = this.#limits;
     this.counters.connections++;
     if (this.#closing) return stream.close();
-    const link = new DbclientLink({
+    const link: DbclientLink = new DbclientLink({
       n,
       ttl,
       keysOf: (proxy) => this.#keysOf(proxy),
       serial: () => this.#options.revocations?.serial ?? 0,
-      revokedSince: (serial, final) => readyNews(this.#options.revocations, serial, final),
+      revokedSince: (serial, final) =>
+        readyNews(this.#options.revocations, serial, final, {
+          realms: this.#options.realmsOf?.(link.proxy),
+          maxBytes: this.#limits.sendBufferBytes * CATCH_UP_PART,
+        }),
       sha256: hashes.get("SHA-256"),
       random: systemRandom,
       times: this.#times,

@@ -181,11 +181,15 @@ async function withStore(job: Job, create: boolean, work: (store: Store) => unkn
   await store.close();
 }
 
-function userPassword(values: UsersFlagValues, name: string): string {
+function userPassword(
+  values: UsersFlagValues,
+  name: string,
+  warn: (line: string) => void,
+): string {
   const password = values.P ??
     (values.password_file === undefined
       ? askNewPassword(`Password for ${name}: `)
-      : readSecretFile("--password_file", values.password_file));
+      : readSecretFile("--password_file", values.password_file, warn));
   if (password === "") throw new UsageError("the password is empty");
   return password;
 }
@@ -211,7 +215,7 @@ export async function users(args: readonly string[], warn: (line: string) => voi
   if (given.has("P")) warn("warning: -P shows the password to everyone who can run ps");
   const databaseFlags = { P: Deno.env.get("PROXYCHAIN_DB_PASSWORD"), password_file: values.db_password_file };
   const password = databasePassword(database, databaseFlags, new Set(), warn);
-  const newPassword = command === "add" || command === "passwd" ? userPassword(values, what) : "";
+  const newPassword = command === "add" || command === "passwd" ? userPassword(values, what, warn) : "";
   using csv = command === "import" ? await openCsv(what) : undefined;
   const { backend, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) warn(warning);

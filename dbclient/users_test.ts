@@ -19,7 +19,7 @@ async function usersContract(
 
   await t.step("add: the password from standard input, a file, the environment", async () => {
     assertEquals((await users(["add", "alice@example.com"], "secret\n")).err, "");
-    await Deno.writeTextFile(`${directory}/password`, "secret\n");
+    await Deno.writeTextFile(`${directory}/password`, "secret\n", { mode: 0o600 });
     const file = await users(["add", "bob@example.com", "--password_file", `${directory}/password`]);
     assertEquals(file.err, "");
     const variable = await run(["users", "add", "carol@example.com", ...database], undefined, {

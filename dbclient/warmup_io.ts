@@ -327,7 +327,7 @@ export async function warmup(args: readonly string[], warn: (line: string) => vo
   }
   // What is wrong with the other flags is said before the key is asked for.
   if (values.inspect === undefined) chooseWarmup(values);
-  const key = linkKey(values.key_file);
+  const key = linkKey(values.key_file, warn);
   if (key === undefined) throw new UsageError("warmup needs a key: --key_file FILE or PROXYCHAIN_KEY");
   if (values.inspect === undefined) await write(values, given, key, warn);
   else {

@@ -48,7 +48,7 @@ export const WARMUP_FLAGS = {
   u: SERVER_FLAGS.u,
   P: SERVER_FLAGS.P,
   password_file: SERVER_FLAGS.password_file,
-  db_host: SERVER_FLAGS.db_host,
+  db_host: { ...SERVER_FLAGS.db_host, alias: ["h", "host"] },
   db_port: SERVER_FLAGS.db_port,
   ...DATABASE_FLAGS,
   ...REVOCATION_TABLE_FLAG,

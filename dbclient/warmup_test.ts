@@ -15,6 +15,7 @@ import {
   UsageError,
   type WarmupRecord,
 } from "../mod.ts";
+import { REVOKE_FLAGS } from "./revoke_io.ts";
 import { HASH_DIGITS, type HashColumn, type NewSubscriber, StoreError } from "./subscriber.ts";
 import { SqliteStore } from "./sqlite_store_io.ts";
 import { inspectWarmup, type WarmupJob, writeWarmup } from "./warmup_io.ts";
@@ -111,6 +112,13 @@ Deno.test("flags that do not go together are one clear line each", () => {
     ]]
   ) {
     assertThrows(() => choose(...usual, "--users", "u%d", ...args), UsageError);
+  }
+});
+
+Deno.test("warmup and revoke take the database's addresses with -h, as the other commands do", () => {
+  for (const flags of [WARMUP_FLAGS, REVOKE_FLAGS]) {
+    const { values } = parseFlags(flags, ["-d", "opensips", "-h", "db1.example.com,db2.example.com:3307"]);
+    assertEquals(values.db_host, ["db1.example.com", "db2.example.com:3307"]);
   }
 });
 
@@ -264,7 +272,7 @@ const program = (args: string[], env?: Record<string, string>) =>
 Deno.test("the program writes, inspects, and says what is wrong in one line", () =>
   withStore([subscriber("user1"), subscriber("user2")], async ({ folder, out, files }) => {
     const db = `sqlite:${folder}/users.db`;
-    await Deno.writeTextFile(`${folder}/key`, KEY_TEXT + "\n");
+    await Deno.writeTextFile(`${folder}/key`, KEY_TEXT + "\n", { mode: 0o600 });
     const usual = ["--db", db, "--out", out, "--realm", REALM, "--users", "user%d", "--count", "3"];
     const keyed = [...usual, "--key_file", `${folder}/key`, "--proxy", "edge-1"];
     const written = await program(keyed);
@@ -278,6 +286,13 @@ Deno.test("the program writes, inspects, and says what is wrong in one line", ()
     assertEquals(JSON.parse(inspected.out).users, 2);
     const text = await program(["--inspect", out, "--key_file", `${folder}/key`]);
     assertStringIncludes(text.out, "users      2, numbers 1 to 2");
+    await Deno.chmod(`${folder}/key`, 0o644);
+    const open = await program(["--inspect", out, "--key_file", `${folder}/key`]);
+    assertMatch(
+      open.err,
+      /^dbclient: warning: --key_file: \S+ may be read or changed by others \(mode 644\)[^\n]*\n$/,
+    );
+    await Deno.chmod(`${folder}/key`, 0o600);
     for (const { out } of [inspected, text]) assert(!/[0-9a-f]{32}/.test(out), out);
 
     const faults: [string[], number, string][] = [
@@ -287,6 +302,7 @@ Deno.test("the program writes, inspects, and says what is wrong in one line", ()
       [["--inspect", out, "--out", "x"], 2, "do not go together"],
       [[...keyed, "--db", `sqlite:${folder}/none.db`], 1, "no such file"],
       [[...keyed, "--out", `${folder}/none/f`], 1, "cannot write"],
+      [[...keyed, "--out", `${folder}/users.db`], 1, "users.db: it is there already, and no warm-up file"],
       [keyed.map((arg) => arg === REALM ? "elsewhere" : arg), 1, "none of 3 users"],
       [["--inspect", `${folder}/key`, "--key_file", `${folder}/key`], 1, "no warm-up file"],
     ];

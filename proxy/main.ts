@@ -15,7 +15,7 @@ import {
   parseFlags,
   UsageError,
 } from "../mod.ts";
-import { readKeys, readTls } from "./dbclient_files_io.ts";
+import { readKeys, readTls, warnOfAccess } from "./dbclient_files_io.ts";
 import { checkDbclientLinks } from "./dbclient_settings.ts";
 import { EXPLAIN_FLAGS, EXPLAIN_USAGE, runExplain } from "./explain/main_io.ts";
 import { Fatal } from "./fatal.ts";
@@ -177,6 +177,7 @@ async function run({ values, database }: ReadValues): Promise<void> {
   const keys = readKeys(values);
   checkDbclientLinks(settings.dbclients, values, keys.length > 0);
   const tls = readTls(values);
+  warnOfAccess(values, say);
   const { backend: hashes, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning, { level: "warn", event: "hash_backend" });
   const warmup = await loadWarmup(values, keys);

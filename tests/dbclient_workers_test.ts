@@ -118,7 +118,7 @@ test("workers: nothing secret is in their arguments or environment", () =>
   inTempDir(async (dir) => {
     await makeSubscribers(`${dir}/a.db`, 1);
     const key = "k".repeat(40);
-    await Deno.writeTextFile(`${dir}/key`, key);
+    await Deno.writeTextFile(`${dir}/key`, key, { mode: 0o600 });
     const args = ["--db", `sqlite:${dir}/a.db`, "-p", "0", "--workers", "2", "--key_file", `${dir}/key`];
     const dbclient = await Running.start("dbclient", ...args);
     for (const worker of await childrenOf(dbclient.child.pid)) {

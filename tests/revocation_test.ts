@@ -55,7 +55,7 @@ async function withMariadb(dir: string, use: (database: Database) => Promise<voi
       INSERT INTO subscriber (username, domain, ha1) VALUES ${rows.join(", ")}; ${schema}
       CREATE USER reader@'%' IDENTIFIED BY 'reads'; GRANT SELECT ON sip.subscriber TO reader@'%';
       GRANT SELECT, INSERT ON sip.subscriber_revocation TO reader@'%';`);
-    await Deno.writeTextFile(`${dir}/password`, "reads\n");
+    await Deno.writeTextFile(`${dir}/password`, "reads\n", { mode: 0o600 });
     const flags = ["-d", "sip", "-u", "reader", "--password_file", `${dir}/password`];
     await use({
       flags: [...flags, "--db_host", `127.0.0.1:${server.port}`],
@@ -222,7 +222,7 @@ Deno.test("a warm-up file: who was revoked since it was written is dropped when 
   inTempDir((dir) =>
     withSqlite(dir, async (database) => {
       await using site = new Site(dir, database);
-      await Deno.writeTextFile(`${dir}/key`, "000102030405060708090a0b0c0d0e0f\n");
+      await Deno.writeTextFile(`${dir}/key`, "000102030405060708090a0b0c0d0e0f\n", { mode: 0o600 });
       const key = ["--key_file", `${dir}/key`];
       const file = `${dir}/warmup.pcw`;
       await database.sql(passwordChange("alice", "changed before"));

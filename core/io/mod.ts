@@ -19,5 +19,6 @@ export * from "./stream_transport.ts";
 export * from "./stream_transport_io.ts";
 export * from "./stream_writer_io.ts";
 export * from "./turn_io.ts";
+export * from "./secret_file_io.ts";
 export * from "./warmup_file_io.ts";
 export * from "./runtime_flags.ts";

@@ -4,6 +4,7 @@ import {
   type IncrementalMac,
   WARMUP_LABEL,
   WARMUP_MAC_BYTES,
+  WARMUP_MAGIC,
   WarmupError,
   type WarmupExpectation,
   type WarmupHeader,
@@ -80,6 +81,10 @@ function hasRightMac(file: Deno.FsFile, macs: readonly IncrementalMac[]): boolea
  */
 export async function openWarmupFile(path: string, options: OpenWarmupOptions): Promise<OpenWarmup> {
   const hmac = await loadHmacSha256();
+  // To open a pipe would wait for who writes to it.
+  if (!(await Deno.stat(path)).isFile) {
+    throw new WarmupError("not_a_warmup_file", "it is no regular file");
+  }
   const file = await Deno.open(path);
   try {
     // Asked of the open file, not of the name: the name may mean another file by then.
@@ -137,18 +142,45 @@ export interface WarmupOutput {
   flush(): void;
 }
 
+/** A file that is there is no warm-up file, and stays. */
+export class WarmupTargetError extends Error {
+  override name = "WarmupTargetError";
+}
+
+/** Throws unless `path` is missing, empty, or begins as a warm-up file does. */
+async function checkTarget(path: string): Promise<void> {
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  if (!info.isFile) throw new WarmupTargetError("it is there already, and no regular file");
+  if (info.size === 0) return;
+  using file = await Deno.open(path);
+  const begin = new Uint8Array(WARMUP_MAGIC.length);
+  const count = file.readSync(begin) ?? 0;
+  if (new TextDecoder().decode(begin.subarray(0, count)) !== WARMUP_MAGIC) {
+    throw new WarmupTargetError("it is there already, and no warm-up file; it takes another name");
+  }
+}
+
 function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
 }
 
 /**
  * Writes a warm-up file, whole or not at all: to a new file of its owner's alone beside `path`, which then takes its
- * name. After a failure nothing of it is left, and a file that was there before is as it was.
+ * name. After a failure nothing of it is left, and a file that was there before is as it was. Replaced are only empty
+ * files and warm-up files.
  *
  * @returns its length in bytes
+ * @throws {WarmupTargetError} (rejects) when `path` is another file
  * @throws what `fill` throws, and errors of the file system (rejects)
  */
 export async function writeWarmupFile(path: string, options: WriteWarmupOptions): Promise<number> {
+  await checkTarget(path);
   const hmac = await loadHmacSha256();
   const writer = new WarmupWriter(options.header, hmac(options.key));
   const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
@@ -165,6 +197,7 @@ export async function writeWarmupFile(path: string, options: WriteWarmupOptions)
     await file.syncData();
     open = false;
     file.close();
+    await checkTarget(path);
     await Deno.rename(temporary, path);
     return writer.written;
   } catch (error) {

@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WarmupError, type WarmupHeader, type WarmupRecord } from "../wire/warmup.ts";
-import { openWarmupFile, WarmupPermissionError, writeWarmupFile } from "./warmup_file_io.ts";
+import {
+  openWarmupFile,
+  WarmupPermissionError,
+  WarmupTargetError,
+  writeWarmupFile,
+} from "./warmup_file_io.ts";
 
 const KEY = new Uint8Array(16).fill(3);
 const HEADER: WarmupHeader = {
@@ -128,4 +133,43 @@ Deno.test("a damaged file, an empty one and a missing one are told apart", () =>
     bytes[bytes.length - 70] ^= 1; // within the key of the last record
     await Deno.writeFile(path, bytes);
     assertEquals((await assertRejects(() => read(path), WarmupError)).fault, "wrong_mac");
+  }));
+
+Deno.test("a file that is no warm-up file is never replaced; an empty one and a warm-up file are", () =>
+  inFolder(async (folder, path) => {
+    const database = `${folder}/users.db`;
+    await Deno.writeTextFile(database, "SQLite format 3\0");
+    await Deno.symlink(database, `${folder}/link`);
+    for (const target of [database, `${folder}/link`, folder, "/dev/null"]) {
+      await assertRejects(() => write(target, 1), WarmupTargetError, "it is there already, and no");
+    }
+    assertEquals(await Deno.readTextFile(database), "SQLite format 3\0");
+    assert(Deno.statSync("/dev/null").isCharDevice);
+    // One that comes while it is written.
+    await assertRejects(() =>
+      writeWarmupFile(path, {
+        key: KEY,
+        header: HEADER,
+        fill: () => Deno.writeTextFile(path, "somebody else's"),
+      }), WarmupTargetError);
+    assertEquals(await Deno.readTextFile(path), "somebody else's");
+    assertEquals(names(folder).toSorted(), ["link", "users.db", "warmup.pcw"]);
+    await Deno.writeTextFile(path, "");
+    await write(path, 1);
+    await write(path, 2);
+    assertEquals((await read(path)).records.length, 2);
+  }));
+
+Deno.test("a flipped bit in a record's length is called damage; a pipe is refused, not waited for", () =>
+  inFolder(async (folder, path) => {
+    await write(path, 3);
+    const bytes = await Deno.readFile(path);
+    const length = 4 + 2 + 2 + "user1".length + 16 + 2 + 2 * 20 + 4;
+    const at = bytes.findIndex((byte, i) => byte === 0 && bytes[i + 1] === length);
+    bytes[at] = 1;
+    await Deno.writeFile(path, bytes);
+    await assertRejects(() => read(path), WarmupError, "it was cut short, or is damaged");
+    await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
+    await assertRejects(() => read(`${folder}/pipe`), WarmupError, "it is no regular file");
+    await assertRejects(() => write(`${folder}/pipe`, 1), WarmupTargetError, "no regular file");
   }));

@@ -1,7 +1,7 @@
 /** Any number of users or Digest answers in frames of the DBclient protocol (docs/PROTOCOL.md §9). */
 import type { Identity } from "../chain/derive.ts";
 import { utf8Length } from "./bytes.ts";
-import { MAX_FRAME_LENGTH, MAX_ITEMS, TEXT_LIMIT, type TextField } from "./constants.ts";
+import { MAX_ITEMS, MAX_REQUEST_LENGTH, TEXT_LIMIT, type TextField } from "./constants.ts";
 import { DIGEST_ANSWER_FIELDS, type DigestAnswer } from "./frame.ts";
 
 /** Bytes of a frame around its items, and some to spare. */
@@ -10,7 +10,7 @@ const IDENTITY_FIELDS = [["username", "username"], ["realm", "realm"]] as const;
 
 /** Items in frames. One with a text that is too long for the protocol is in none of them. */
 export interface Batches<T> {
-  /** What goes into one frame each: at most 1000 items and 1 MiB. */
+  /** What goes into one frame each: at most 1000 items and 512 KiB. */
   readonly parts: readonly (readonly T[])[];
   /** Puts the results of all parts, one after the other, to the positions of their items; `missing` to the rest. */
   spread<R>(results: readonly R[], missing: R): R[];
@@ -39,7 +39,7 @@ function inFrames<T>(items: readonly T[], sizeOf: (item: T) => number | undefine
     const size = sizeOf(item);
     fits.push(size !== undefined);
     if (size === undefined) continue;
-    if (part.length === MAX_ITEMS || bytes + size > MAX_FRAME_LENGTH - FRAME_ROOM) {
+    if (part.length === MAX_ITEMS || bytes + size > MAX_REQUEST_LENGTH - FRAME_ROOM) {
       parts.push(part = []);
       bytes = 0;
     }

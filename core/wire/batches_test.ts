@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { issueBatches, verifyBatches } from "./batches.ts";
-import { MAX_FRAME_LENGTH, MAX_ITEMS, TEXT_LIMIT } from "./constants.ts";
+import { MAX_ITEMS, MAX_REQUEST_LENGTH, TEXT_LIMIT } from "./constants.ts";
 import { encodeFrame } from "./frame.ts";
 import { sampleFrames } from "./sample_frames.ts";
 
@@ -16,13 +16,15 @@ Deno.test("users in frames of 1000; those that fit none are left out, and their 
   assertEquals([issueBatches([]).parts, issueBatches([]).spread([], 0)], [[], []]);
 });
 
-Deno.test("long answers: every frame stays within 1 MiB", () => {
+Deno.test("long answers: every frame stays within 512 KiB; 1000 users with the longest names are one", () => {
   const sample = sampleFrames(1).find((frame) => frame.type === "VERIFY")!;
   const long = { ...sample.answers[0], uri: "u".repeat(TEXT_LIMIT.uri), nonce: "n".repeat(TEXT_LIMIT.nonce) };
   const { parts, spread } = verifyBatches([...new Array(999).fill(long), { ...long, qop: "x".repeat(100) }]);
   for (const answers of parts) {
-    assert(encodeFrame({ type: "VERIFY", id: 1, answers }).length <= MAX_FRAME_LENGTH + 4);
+    assert(encodeFrame({ type: "VERIFY", id: 1, answers }).length <= MAX_REQUEST_LENGTH + 4);
   }
   assert(parts.length > 1);
   assertEquals(spread(parts.flat(), undefined).map((answer) => answer === undefined).indexOf(true), 999);
+  const longest = { username: "u".repeat(TEXT_LIMIT.username), realm: "r".repeat(TEXT_LIMIT.realm) };
+  assertEquals(issueBatches(new Array(MAX_ITEMS).fill(longest)).parts.length, 1);
 });

@@ -13,6 +13,11 @@ export const PROOF_BYTES = 32;
 export const MAX_PROOFS = 4;
 /** The largest value of the length field: 1 MiB. */
 export const MAX_FRAME_LENGTH = 1 << 20;
+/**
+ * Largest length field of ISSUE and VERIFY as a proxy of ours sends them: 1000 users with the longest names fit. DBclient
+ * takes no lower limit, so that no request of a proxy can be over it.
+ */
+export const MAX_REQUEST_LENGTH = 1 << 19;
 /** The smallest value of the length field: type and request id. */
 export const MIN_FRAME_LENGTH = 5;
 /** Users in an ISSUE, answers in a VERIFY, users in a REVOKED or READY, at most. */

@@ -1,6 +1,7 @@
 /** DBclient's end of a link, without I/O: bytes in, events and bytes out (docs/PROTOCOL.md §9). */
 import type { Identity } from "../chain/derive.ts";
 import type { ChainAlgorithm, ChainHash } from "../hash/chain_hash.ts";
+import { equalBytes } from "../hash/equal.ts";
 import type { Random } from "../random.ts";
 import { WireError } from "./bytes.ts";
 import {
@@ -79,6 +80,7 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
   #hello: HelloFrame | undefined;
   #welcome: WelcomeFrame | undefined;
   #keys: readonly Uint8Array[] = [];
+  /** The key that the proxy has proven to know; undefined before that, and when none is asked for. */
   #provenKey: Uint8Array | undefined;
   /** Users, or Digest answers, by request id. */
   readonly #outstanding = new Map<number, number>();
@@ -98,9 +100,11 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     return this.#hello?.proxy ?? "";
   }
 
-  /** The key that the proxy has proven to know; undefined before that, and when none is asked for. */
-  get provenKey(): Uint8Array | undefined {
-    return this.#provenKey;
+  /** Whether `keysOf` still accepts the name with what was proven; to be asked when the handshake is done. */
+  get keyAccepted(): boolean {
+    const keys = this.#options.keysOf(this.proxy);
+    const proven = this.#provenKey;
+    return proven === undefined ? keys?.length === 0 : keys?.some((key) => equalBytes(key, proven)) === true;
   }
 
   /** Users and Digest answers that wait, in whatever number of requests. */
@@ -130,12 +134,12 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
    */
   revoked(serial: number, users: readonly Identity[]): void {
     // Who is not ready yet will be told in READY.
-    if (!this.closed && this.#ready) this.send({ type: "REVOKED", id: 0, serial, users });
+    if (this.takesNews) this.send({ type: "REVOKED", id: 0, serial, users });
   }
 
-  /** Sends REVOKED frames that were encoded once for many proxies; the bytes are not to be changed any more. */
-  revokedFrames(encoded: readonly Uint8Array<ArrayBuffer>[]): void {
-    if (!this.closed && this.#ready) this.sendEncoded(encoded);
+  /** Whether REVOKED frames may be written: READY was sent, and it is not over. */
+  get takesNews(): boolean {
+    return this.#ready && !this.closed;
   }
 
   /** Sends the READY that waited since the event "ahead", now that all there is has been read. */
@@ -218,6 +222,8 @@ export class DbclientLink extends LinkEnd<DbclientLinkState, DbclientLinkEvent> 
     } else if (proofs.length > 0) {
       throw new WireError("unauthorized", "proof", "none was asked for");
     }
+    // Keys may have been replaced since HELLO.
+    if (!this.keyAccepted) throw new WireError("unauthorized", "key", "is not accepted any more");
     this.reader.maxLength = this.#options.maxFrame ?? MAX_FRAME_LENGTH;
     this.#tellReady(events, false);
   }

@@ -179,10 +179,6 @@ export abstract class LinkEnd<S extends string, E> {
     this.#output.push(encodeFrame(frame));
   }
 
-  protected sendEncoded(pieces: readonly Uint8Array<ArrayBuffer>[]): void {
-    for (const piece of pieces) this.#output.push(piece);
-  }
-
   /** Sends an ERROR frame of request 0 (or of the frame at fault) and ends. */
   protected fail(
     events: (E | LinkClosed)[],

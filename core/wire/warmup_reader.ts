@@ -97,7 +97,10 @@ export class WarmupReader {
    */
   finish(): WarmupSummary {
     if (this.#section !== "end") {
-      throw new WarmupError("truncated", `it ends within its ${this.#section}`);
+      throw new WarmupError(
+        "truncated",
+        `it ends within its ${this.#section}: it was cut short, or is damaged`,
+      );
     }
     if (!this.#rightMac) {
       throw new WarmupError("wrong_mac", "its MAC is wrong: it is damaged or was written under another key");
