@@ -246,7 +246,7 @@ export class Proxy {
     return {
       ...flatCounters(core.counters),
       ...Object.fromEntries(
-        Object.entries(core.refusals.counts).map(([reason, count]) => [`refused_${reason}`, count]),
+        Object.entries(core.refusals.counts).map(([reason, count]) => [`logged_refusals_${reason}`, count]),
       ),
       ...transactionCounts(core.layer),
       next_hops_down: this.nextHops.down,
