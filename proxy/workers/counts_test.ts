@@ -27,3 +27,26 @@ Deno.test("counts: of all workers together; what is gone counts on, but for what
   counts.report(1, worker(1, 0));
   assertEquals(counts.sum(own).received, 41);
 });
+
+Deno.test("counts: connections, transactions of a kind and destinations end with their worker", () => {
+  const counts = new CountsOfWorkers(2);
+  const present = {
+    tcp_connections: 5,
+    connections_tls: 2,
+    transactions_invite_server: 3,
+    dispatcher_probing: 1,
+  };
+  counts.report(0, { received: 1, tcp_accepted: 9, ...present });
+  counts.report(1, { received: 2, tcp_accepted: 1, ...present });
+  counts.replace(0);
+  const { received, tcp_accepted, tcp_connections, connections_tls, transactions_invite_server } = counts.sum(
+    {},
+  );
+  assertEquals([received, tcp_accepted, tcp_connections, connections_tls, transactions_invite_server], [
+    3,
+    10,
+    5,
+    2,
+    3,
+  ]);
+});
