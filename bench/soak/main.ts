@@ -154,7 +154,9 @@ function print(figures: SoakFigures): void {
   const steps = [0, 60, 120, 300, 600].map((s) => [s, at(s)] as const).filter(([, rss]) => rss !== undefined);
   const growth = memoryGrowth(memory);
   console.log(
-    `proxy memory   ${steps.map(([s, rss]) => `${rss} MB at ${s} s`).join(", ")}, ${memory.at(-1)?.rss} MB at the end` +
+    `proxy memory   ${steps.map(([s, rss]) => `${rss} MB at ${s} s`).join(", ")}, ${
+      memory.at(-1)?.rss
+    } MB at the end` +
       (growth === undefined ? "" : `; growth after the first minute ${growth} %`),
   );
   console.log(

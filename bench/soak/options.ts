@@ -4,7 +4,14 @@ import { type FlagTable, type FlagValues, parseFlags, UsageError } from "../../m
 /** All flags. */
 export const SOAK_FLAGS = {
   rate: { type: "integer", default: 500, min: 1, max: 100_000, unit: "calls per s", help: "Call rate" },
-  minutes: { type: "number", default: 10, min: 0.01, max: 100_000, unit: "min", help: "How long calls begin" },
+  minutes: {
+    type: "number",
+    default: 10,
+    min: 0.01,
+    max: 100_000,
+    unit: "min",
+    help: "How long calls begin",
+  },
   auth: {
     type: "choice",
     choices: ["pc", "digest", "none"],

@@ -33,7 +33,9 @@ async function run({ messages, seed, phase }: FuzzOptions): Promise<number> {
     await fuzz.run(Math.min(phase, messages - fuzz.counts.mutated));
     const sample = memory();
     samples.push(sample);
-    say(`${fuzz.counts.mutated} messages, heap ${sample.heap.toFixed(1)} MB, RSS ${sample.rss.toFixed(0)} MB`);
+    say(
+      `${fuzz.counts.mutated} messages, heap ${sample.heap.toFixed(1)} MB, RSS ${sample.rss.toFixed(0)} MB`,
+    );
   }
   const problems = rejections.map((reason) => `a rejection that nobody handled: ${String(reason)}`);
   const first = samples[SETTLED];
@@ -68,7 +70,9 @@ async function main(): Promise<number> {
       say(error.message);
       return 2;
     }
-    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) say(cause.stack ?? cause.message);
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+      say(cause.stack ?? cause.message);
+    }
     return 1;
   }
 }

@@ -35,7 +35,8 @@ Mutated requests and responses through the proxy's core, on virtual time, as dat
 Nothing may throw, no rejection may be unhandled, whatever is sent must be SIP, the scan kernel and the code without it
 must agree, and when all timers have run out no transaction, copy of a message or timer may be left.`;
 /** Last line of `--help`. */
-export const NOTES = "Exit code: 0 all of it held, 1 something did not (the line has the seed), 2 wrong flag.";
+export const NOTES =
+  "Exit code: 0 all of it held, 1 something did not (the line has the seed), 2 wrong flag.";
 
 /** A run. */
 export type FuzzOptions = FlagValues<typeof FUZZ_FLAGS>;

@@ -50,7 +50,11 @@ function nudged(text: string, random: Random): Uint8Array {
   const at = random.below(bytes.length);
   const byte = bytes[at];
   const isDigit = byte >= 0x30 && byte <= 0x39;
-  bytes[at] = isDigit ? 0x30 + random.below(10) : random.below(2) === 0 ? byte ^ 0x20 : 0x20 + random.below(0x5f);
+  bytes[at] = isDigit
+    ? 0x30 + random.below(10)
+    : random.below(2) === 0
+    ? byte ^ 0x20
+    : 0x20 + random.below(0x5f);
   return bytes;
 }
 
@@ -155,7 +159,10 @@ function forking(random: Random): Scene {
   const target = () => {
     const { host, port, transport } = pick();
     const name = random.below(8) === 0 ? "phone.example.net" : `${host}:${port}`;
-    return { uri: `sip:u${random.below(4)}@${name}${transport ? ";transport=tcp" : ""}`, q: random.below(3) / 2 };
+    return {
+      uri: `sip:u${random.below(4)}@${name}${transport ? ";transport=tcp" : ""}`,
+      q: random.below(3) / 2,
+    };
   };
   const route: RouteFunction = (r, proxy) => {
     if (r.method === "REGISTER" && r.isForUs) return proxy.save();
@@ -354,6 +361,8 @@ export class SipFuzz {
   }
 
   #shown(): string {
-    return JSON.stringify(Array.from(this.#last, (byte) => String.fromCharCode(byte)).join("").slice(0, 3000));
+    return JSON.stringify(
+      Array.from(this.#last, (byte) => String.fromCharCode(byte)).join("").slice(0, 3000),
+    );
   }
 }
