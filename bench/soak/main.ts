@@ -103,7 +103,7 @@ async function soak(site: Site, options: SoakOptions): Promise<SoakFigures> {
     args: ["--stats_file", statsFile, "--workers", String(workers)],
   });
   const watch = new Watch(proxy, statsFile);
-  const calls = Math.ceil(rate * minutes * 60);
+  const calls = Math.round(rate * minutes * 60);
   say(`${calls} calls with BYE at ${rate}/s, ${count} users, ${auth}`);
   try {
     await programs.run(

@@ -94,7 +94,7 @@ export function soakProblems(figures: SoakFigures, growth: number): string[] {
     const reasons = Object.entries(failures).map(([name, count]) => `${name} ${count}`).join(", ");
     problems.push(`${bad} of ${calls.started} calls failed: ${reasons || "left open"}`);
   }
-  const wanted = Math.ceil(rate * minutes * 60);
+  const wanted = Math.round(rate * minutes * 60);
   if (calls.started < wanted) problems.push(`only ${calls.started} of ${wanted} calls were placed`);
   const grown = memoryGrowth(memory);
   if (grown !== undefined && grown > growth) {
