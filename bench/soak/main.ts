@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { formatHelp, UsageError } from "../../mod.ts";
 import { measurable, readMemory } from "../proc_io.ts";
-import { type Program, ProgramError, Programs } from "../processes_io.ts";
+import { type Program, Programs } from "../processes_io.ts";
 import {
   HOST,
   importUsers,
