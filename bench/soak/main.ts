@@ -32,7 +32,17 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 const say = (line: string) => console.error(`soak: ${line}`);
+const digits = (value: number) => Number(value.toFixed(1));
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What of the proxy's `--stats_file` is used. */
+interface ProxyStatistics {
+  readonly transactions: number;
+  /** bytes */
+  readonly heap_total: number;
+  /** bytes */
+  readonly heap_used: number;
+}
 
 /** What of `uac --json` is used. */
 interface UacReport {
@@ -56,10 +66,12 @@ class Watch {
     this.#loop = this.#run();
   }
 
-  async look(): Promise<void> {
+  async look(): Promise<ProxyStatistics> {
     // The file is there before the proxy is ready; while it is written anew the old one stays.
-    this.transactions = (await readJson<{ transactions: number }>(this.statsFile)).transactions;
+    const statistics = await readJson<ProxyStatistics>(this.statsFile);
+    this.transactions = statistics.transactions;
     this.mostTransactions = Math.max(this.mostTransactions, this.transactions);
+    return statistics;
   }
 
   async close(): Promise<void> {
@@ -70,14 +82,19 @@ class Watch {
   async #run(): Promise<void> {
     while (this.#going) {
       const at = (Date.now() - this.#startedAt) / 1000;
+      const { heap_total, heap_used } = await this.look();
       if (measurable) {
         const { rss } = await readMemory(this.proxy.pid);
-        if (rss > 0) this.memory.push({ at: Number(at.toFixed(1)), rss: Number((rss / MB).toFixed(1)) });
+        const used = rss - heap_total + heap_used;
+        if (rss > 0) this.memory.push({ at: digits(at), rss: digits(rss / MB), used: digits(used / MB) });
       }
-      await this.look();
       if (at >= this.#said + SAY_S) {
         this.#said = at;
-        say(`${at.toFixed(0)} s: proxy ${this.memory.at(-1)?.rss} MB, ${this.transactions} transactions`);
+        say(
+          `${at.toFixed(0)} s: proxy ${this.memory.at(-1)?.used} MB in use of ${
+            this.memory.at(-1)?.rss
+          }, ${this.transactions} transactions`,
+        );
       }
       await sleep(LOOK_MS);
     }
@@ -150,13 +167,11 @@ function print(figures: SoakFigures): void {
   const { calls, retransmissions, setupMs, memory, mostTransactions, transactionsLeft } = figures;
   console.log(`calls          ${calls.started} started, ${calls.ok} ok, ${calls.started - calls.ok} failed`);
   console.log(`retransmitted  ${retransmissions}; set-up p50 ${setupMs.p50} ms, p99 ${setupMs.p99} ms`);
-  const at = (s: number) => memory.find((sample) => sample.at >= s)?.rss;
-  const steps = [0, 60, 120, 300, 600].map((s) => [s, at(s)] as const).filter(([, rss]) => rss !== undefined);
+  const steps = [0, 60, 120, 300, 600].flatMap((s) => memory.find(({ at }) => at >= s) ?? []);
   const growth = memoryGrowth(memory);
+  const shown = ({ at, rss, used }: MemorySample) => `${used} of ${rss} MB at ${at} s`;
   console.log(
-    `proxy memory   ${steps.map(([s, rss]) => `${rss} MB at ${s} s`).join(", ")}, ${
-      memory.at(-1)?.rss
-    } MB at the end` +
+    `proxy memory   in use ${[...steps, ...memory.slice(-1)].map(shown).join(", ")}` +
       (growth === undefined ? "" : `; growth after the first minute ${growth} %`),
   );
   console.log(

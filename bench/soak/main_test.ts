@@ -42,7 +42,7 @@ Deno.test("soak: a wrong flag is one line, exit code 2", async () => {
 });
 
 Deno.test("soak: what did not hold is said, one line each", () => {
-  const memory = Array.from({ length: 600 }, (_, at) => ({ at, rss: 100 + at / 30 }));
+  const memory = Array.from({ length: 600 }, (_, at) => ({ at, rss: 130, used: 100 + at / 30 }));
   const figures = {
     rate: 10,
     minutes: 10,

@@ -28,7 +28,7 @@ export const SOAK_FLAGS = {
     max: 1000,
     unit: "%",
     help:
-      "What the proxy's resident memory may grow from the minute after the first to the last; runs of 3 minutes and more",
+      "What the proxy's memory in use may grow from the minute after the first to the last; runs of 3 minutes and more",
   },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
 } as const satisfies FlagTable;
