@@ -28,7 +28,6 @@ import { Proxy } from "../proxy/proxy.ts";
 import { readSettings } from "../proxy/settings.ts";
 import { Authenticator, RequestAuth } from "../uac/authenticator.ts";
 import { Statistics } from "../uac/statistics.ts";
-import { patternUsers } from "../uac/users.ts";
 
 const [mode = "pc", choice = "auto", count = "60000"] = Deno.args;
 const PHONE: Address = { host: "192.0.2.10", port: 5061 };
@@ -61,7 +60,7 @@ interface Call {
 
 const { backend } = await loadHashBackend(choice as HashChoice);
 const random = seededRandom(1);
-const users = patternUsers("user%06d", PASSWORD, 1, USERS);
+const userAt = (i: number) => ({ username: `user${String(i + 1).padStart(6, "0")}`, password: PASSWORD });
 const encoder = new TextEncoder();
 const writer = new ByteWriter(4096);
 const view = new SipMessage();
@@ -107,7 +106,7 @@ const agentOptions = {
   mode: "pc",
   preemptive: mode === "preemptive",
   bye: false,
-  realm: REALM,
+  realms: [REALM],
   hop: "proxy",
 } as const;
 const agents = mode === "none"
@@ -116,9 +115,9 @@ const agents = mode === "none"
 
 function newCall(): Call {
   const i = calls++ % USERS;
-  const user = users.get(i);
+  const user = userAt(i);
   const auth = new RequestAuth();
-  agents?.assign(auth, i, user);
+  agents?.assign(auth, user);
   const callId = `${calls}-${toHex(random.bytes(8))}@${PHONE.host}`;
   return { auth, callId, username: user.username, cseq: 1, message: writer.buffer, from: PHONE, sent: [] };
 }

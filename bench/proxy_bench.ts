@@ -27,7 +27,6 @@ import { Proxy } from "../proxy/proxy.ts";
 import { readSettings } from "../proxy/settings.ts";
 import { Authenticator, RequestAuth } from "../uac/authenticator.ts";
 import { Statistics } from "../uac/statistics.ts";
-import { patternUsers } from "../uac/users.ts";
 
 const PHONE: Address = { host: "192.0.2.10", port: 5061 };
 const CALLED: Address = { host: "192.0.2.20", port: 5080 };
@@ -48,7 +47,7 @@ const SDP =
 
 const { backend } = await loadHashBackend();
 const random = seededRandom(1);
-const users = patternUsers("user%06d", PASSWORD, 1, USERS);
+const userAt = (i: number) => ({ username: `user${String(i + 1).padStart(6, "0")}`, password: PASSWORD });
 
 type Mode = "none" | "digest" | "pc";
 
@@ -105,7 +104,7 @@ class Scene {
       verify: (answers, done) => done(answers.map(() => "ok"), this.#now),
     });
     if (mode === "none") return;
-    const options = { mode, preemptive: true, bye: false, realm: REALM, hop: "proxy" };
+    const options = { mode, preemptive: true, bye: false, realms: [REALM], hop: "proxy" };
     this.#authenticator = new Authenticator(options, backend, random, new Statistics().auth);
   }
 
@@ -160,9 +159,9 @@ class Scene {
   }
 
   #newCall(): Call {
-    const user = users.get(this.#calls % USERS);
+    const user = userAt(this.#calls % USERS);
     const auth = new RequestAuth();
-    this.#authenticator?.assign(auth, this.#calls % USERS, user);
+    this.#authenticator?.assign(auth, user);
     const callId = `${++this.#calls}-${toHex(random.bytes(8))}@192.0.2.10`;
     const { username } = user;
     const message = new Uint8Array(0);

@@ -6,6 +6,7 @@ import {
   type HashBackend,
   loadHashBackend,
   type Log,
+  metricsAddress,
   now,
   openLog,
   parseFlags,
@@ -16,7 +17,6 @@ import { CsvRowError } from "./csv_io.ts";
 import { openStore } from "./database_io.ts";
 import { readKeys, readTls, Reloading } from "./link_files_io.ts";
 import { serveMetrics } from "./metrics_io.ts";
-import { metricsAddress } from "./metrics_options.ts";
 import { listenProblem } from "./link_listener_io.ts";
 import { checkLink, workersOf } from "./link_options.ts";
 import { chooseServer, SERVER_FLAGS, type ServerChoice, type ServerValues } from "./options.ts";

@@ -1,23 +1,18 @@
 /** DBclient's counters as metrics, by Prometheus's conventions of names (docs/MONITORING.md shows the table). */
-import { formatExposition, type Labels, type MetricFamily, type Sample } from "../mod.ts";
+import {
+  buildFamily,
+  type BuildInfo,
+  type FamilyOf,
+  formatExposition,
+  labelledFamily,
+  type Labels,
+  type MetricFamily,
+  PROCESS_FAMILIES,
+  type ProcessFigures,
+  type Sample,
+  singleFamily,
+} from "../mod.ts";
 import { BATCH_BOUNDS, type Counters, QUERY_BOUNDS } from "./counters.ts";
-
-/** What the system says about a process. */
-export interface ProcessFigures {
-  /** User and system time, seconds. */
-  readonly cpuSeconds: number;
-  readonly residentBytes: number;
-  /** Seconds since 1970. */
-  readonly startTime: number;
-}
-
-/** What the build is, and what it runs on. */
-export interface BuildInfo {
-  readonly version: string;
-  readonly deno: string;
-  /** Name of the hash backend. */
-  readonly hash: string;
-}
 
 /** A worker process, as the one that started it knows it. */
 export interface WorkerSnapshot {
@@ -38,36 +33,14 @@ export interface MetricsSnapshot {
   readonly workers?: readonly WorkerSnapshot[];
 }
 
-type NumberOf<T> = (from: T) => number;
-
-/** A family of one unlabelled sample. */
-function single(
-  type: "counter" | "gauge",
-  name: string,
-  help: string,
-  value: NumberOf<MetricsSnapshot>,
-): (snapshot: MetricsSnapshot) => MetricFamily {
-  return (snapshot) => ({ type, name, help, samples: [{ value: value(snapshot) }] });
-}
-
-/** A family with a sample for each of a closed set of labels. */
-function labelled(
-  type: "counter" | "gauge",
-  name: string,
-  help: string,
-  samples: (snapshot: MetricsSnapshot) => Sample[],
-): (snapshot: MetricsSnapshot) => MetricFamily {
-  return (snapshot) => ({ type, name, help, samples: samples(snapshot) });
-}
-
 /** A family with a sample for each worker. */
 function perWorker(
   type: "counter" | "gauge",
   name: string,
   help: string,
-  value: NumberOf<WorkerSnapshot>,
-): (snapshot: MetricsSnapshot) => MetricFamily {
-  return labelled(
+  value: (worker: WorkerSnapshot) => number,
+): FamilyOf<MetricsSnapshot> {
+  return labelledFamily(
     type,
     name,
     help,
@@ -78,32 +51,32 @@ function perWorker(
 
 const sample = (value: number, labels: Labels): Sample => ({ labels, value });
 
-const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
-  single(
+const FAMILIES: readonly FamilyOf<MetricsSnapshot>[] = [
+  singleFamily(
     "counter",
     "dbclient_credentials_issued_total",
     "Credentials issued, decoys among them.",
     ({ counters }) => counters.credentialsIssued,
   ),
-  single(
+  singleFamily(
     "counter",
     "dbclient_users_asked_total",
     "Users that proxies asked credentials for.",
     ({ counters }) => counters.usersAsked,
   ),
-  single(
+  singleFamily(
     "counter",
     "dbclient_unknown_users_total",
     "Users asked for that do not exist; each got a decoy.",
     ({ counters }) => counters.decoys - counters.withoutHash,
   ),
-  single(
+  singleFamily(
     "counter",
     "dbclient_users_without_hash_total",
     "Users asked for whose row has no usable hash for the algorithm; each got a decoy.",
     ({ counters }) => counters.withoutHash,
   ),
-  labelled(
+  labelledFamily(
     "counter",
     "dbclient_frames_total",
     "Requests of proxies by frame type.",
@@ -112,7 +85,7 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
       sample(counters.verifyFrames, { type: "verify" }),
     ],
   ),
-  labelled(
+  labelledFamily(
     "counter",
     "dbclient_verify_answers_total",
     "Digest answers in VERIFY frames: ok, or other (wrong, malformed, not checked, still in work).",
@@ -128,13 +101,13 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
     bounds: BATCH_BOUNDS,
     observations: counters.batchUsers,
   }),
-  single(
+  singleFamily(
     "counter",
     "dbclient_queries_total",
     "Questions to the subscriber database.",
     ({ counters }) => counters.queries,
   ),
-  single(
+  singleFamily(
     "counter",
     "dbclient_query_errors_total",
     "Questions to the subscriber database that failed.",
@@ -147,54 +120,37 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
     bounds: QUERY_BOUNDS,
     observations: counters.querySeconds,
   }),
-  single(
+  singleFamily(
     "gauge",
     "dbclient_connections",
     "Proxies connected now.",
     ({ counters }) => counters.connected,
   ),
-  single(
+  singleFamily(
     "counter",
     "dbclient_connections_accepted_total",
     "Connections accepted from proxies.",
     ({ counters }) => counters.connections,
   ),
-  single(
+  singleFamily(
     "counter",
     "dbclient_protocol_errors_total",
     "Connections ended for a breach of the protocol, a wrong key, or silence.",
     ({ counters }) => counters.protocolErrors,
   ),
-  labelled(
+  labelledFamily(
     "counter",
     "dbclient_refusals_total",
     "Connections, requests and users of requests that were refused, by reason.",
     ({ counters }) => Object.entries(counters.refused).map(([reason, count]) => sample(count, { reason })),
   ),
-  single(
+  singleFamily(
     "gauge",
     "dbclient_revocation_serial",
     "Revocation serial last read from the database.",
     ({ counters }) => counters.revocationSerial,
   ),
-  single(
-    "counter",
-    "process_cpu_seconds_total",
-    "User and system CPU time that the answering process has used.",
-    ({ usage }) => usage.cpuSeconds,
-  ),
-  single(
-    "gauge",
-    "process_resident_memory_bytes",
-    "Memory that the answering process has resident.",
-    ({ usage }) => usage.residentBytes,
-  ),
-  single(
-    "gauge",
-    "process_start_time_seconds",
-    "Start of the process, in seconds since 1970.",
-    ({ usage }) => usage.startTime,
-  ),
+  ...PROCESS_FAMILIES,
   perWorker(
     "gauge",
     "dbclient_worker_connections",
@@ -219,12 +175,7 @@ const FAMILIES: readonly ((snapshot: MetricsSnapshot) => MetricFamily)[] = [
     "Start of each worker process, in seconds since 1970: changes when one was replaced.",
     ({ usage }) => usage.startTime,
   ),
-  labelled(
-    "gauge",
-    "dbclient_build_info",
-    "1; its labels say what runs.",
-    ({ build: { version, deno, hash } }) => [sample(1, { version, deno, hash })],
-  ),
+  buildFamily("dbclient_build_info"),
 ];
 
 /** The metrics of a snapshot, in the order of docs/MONITORING.md. */

@@ -1,9 +1,15 @@
 /** Serves DBclient's metrics and its health. */
-import { firstLine, type Log, MetricsServer, type Readiness, VERSION } from "../mod.ts";
+import {
+  firstLine,
+  type ListenAddress,
+  type Log,
+  MetricsServer,
+  processFigures,
+  type Readiness,
+  VERSION,
+} from "../mod.ts";
 import type { Counters } from "./counters.ts";
 import { dbclientMetrics, type MetricsSnapshot, type WorkerSnapshot } from "./metrics.ts";
-import type { ListenAddress } from "./metrics_options.ts";
-import { processFigures } from "./process_figures_io.ts";
 import { StoreError } from "./subscriber.ts";
 
 /** What is shown, asked at each scrape. */
@@ -38,25 +44,16 @@ async function snapshot(source: MetricsSource): Promise<MetricsSnapshot> {
 export async function serveMetrics(
   address: ListenAddress | undefined,
   source: MetricsSource,
-): Promise<AsyncDisposable & { readonly port: number } | undefined> {
+): Promise<MetricsServer | undefined> {
   if (address === undefined) return undefined;
-  const { host } = address;
-  const where = (port: number) => host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-  const { log } = source;
-  let server: MetricsServer;
   try {
-    server = await MetricsServer.listen({
+    return await MetricsServer.listen({
       ...address,
-      log,
+      log: source.log,
       metrics: async () => dbclientMetrics(await snapshot(source)),
       ready: () => source.ready(),
     });
   } catch (error) {
-    const inUse = (error as { code?: string }).code === "EADDRINUSE";
-    const problem = inUse ? "is in use by another program" : `cannot be listened on: ${firstLine(error)}`;
-    throw new StoreError(`--metrics: ${where(address.port)} ${problem}`);
+    throw new StoreError(firstLine(error));
   }
-  const { port } = server;
-  log(`metrics on http://${where(port)}/metrics`, { event: "metrics", fields: { address: host, port } });
-  return { port, [Symbol.asyncDispose]: () => server.close() };
 }

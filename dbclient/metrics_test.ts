@@ -1,12 +1,19 @@
 /** The metrics: their text read by other parsers, their names, the documentation, and the service over HTTP. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import parse from "parse-prometheus-text-format";
-import { EXPOSITION_TYPE, type MetricFamily, observe } from "../mod.ts";
+import { EXPOSITION_TYPE, metricsAddress, observe } from "../mod.ts";
+import {
+  assertDocumented,
+  assertNames,
+  assertParsed,
+  type ParsedFamily,
+  promtool,
+  WITHOUT_PROMTOOL,
+} from "../core/metrics/testing_io.ts";
 import { BATCH_BOUNDS, type Counters, newCounters, QUERY_BOUNDS, REFUSALS } from "./counters.ts";
 import { sumCounters } from "./counters_sum.ts";
 import { dbclientMetrics, metricFamilies, type MetricsSnapshot } from "./metrics.ts";
 import { serveMetrics } from "./metrics_io.ts";
-import { metricsAddress } from "./metrics_options.ts";
 import { databaseCheck, processReadiness } from "./readiness_io.ts";
 import { type NodeState, StoreError, type SubscriberStore } from "./subscriber.ts";
 
@@ -41,125 +48,27 @@ function snapshot(): MetricsSnapshot {
   };
 }
 
-interface Parsed {
-  readonly name: string;
-  readonly help: string;
-  readonly type: string;
-  readonly metrics: readonly {
-    readonly value?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly buckets?: Readonly<Record<string, string>>;
-    readonly count?: string;
-    readonly sum?: string;
-  }[];
-}
-
 Deno.test("an independent parser finds every family, sample, label and bucket with its value", () => {
-  const families = metricFamilies(snapshot());
-  const parsed = parse(dbclientMetrics(snapshot())) as Parsed[];
-  assertEquals(parsed.map(({ name, help, type }) => ({ name, help, type: type.toLowerCase() })), [
-    ...families.map(({ name, help, type }) => ({ name, help, type })),
-  ]);
-  for (const [i, family] of families.entries()) {
-    const { metrics } = parsed[i];
-    if (family.type !== "histogram") {
-      assertEquals(
-        metrics.map(({ value, labels = {} }) => ({ value: Number(value), labels })),
-        family.samples.map(({ value, labels = {} }) => ({ value, labels })),
-        family.name,
-      );
-      continue;
-    }
-    const { bounds, observations: { counts, sum } } = family;
-    // The parser gives an object, whose keys that look like array indices come first.
-    assertEquals(Object.keys(metrics[0].buckets!).toSorted(), [...bounds.map(String), "+Inf"].toSorted());
-    const total = counts.reduce((all, count) => all + count, 0);
-    assertEquals([Number(metrics[0].buckets!["+Inf"]), Number(metrics[0].count)], [total, total]);
-    assertEquals(Number(metrics[0].sum), sum);
-  }
+  assertParsed(dbclientMetrics(snapshot()), metricFamilies(snapshot()));
 });
 
 Deno.test("names, units and labels follow Prometheus's conventions", () => {
-  const families = metricFamilies(snapshot());
-  assertEquals(new Set(families.map(({ name }) => name)).size, families.length);
-  for (const family of families) {
-    const { name, type, help } = family;
-    assertMatch(name, /^(dbclient|process)_[a-z0-9_]+$/);
-    assertEquals(name.endsWith("_total"), type === "counter", name);
-    assert(!/_(bucket|sum|count|ms|milliseconds|kb)$/.test(name), name);
-    assertMatch(help, /^[A-Z0-9].*\.$/);
-    if (family.type === "histogram") continue;
-    for (const { labels = {} } of family.samples) {
-      // Of each label a closed set of values: never a user, a proxy's name or an address.
-      for (const label of Object.keys(labels)) {
-        assert(["type", "result", "reason", "worker", "version", "deno", "hash"].includes(label), label);
-      }
-    }
-  }
+  assertNames("dbclient", metricFamilies(snapshot()), ["type", "result", "reason"]);
 });
 
-/** Where a program is, or undefined. */
-function installed(program: string): string | undefined {
-  return (Deno.env.get("PATH") ?? "").split(":").map((folder) => `${folder}/${program}`).find((path) => {
-    try {
-      return Deno.statSync(path).isFile;
-    } catch {
-      return false;
-    }
-  });
-}
-
-const promtool = installed("promtool");
 Deno.test({
-  name: "Prometheus's own promtool finds no fault with the metrics and the alerting rules" +
-    (promtool === undefined ? " (skipped: promtool is not installed)" : ""),
-  ignore: promtool === undefined,
+  name: `Prometheus's own promtool finds no fault with the metrics and the alerting rules${WITHOUT_PROMTOOL}`,
+  ignore: WITHOUT_PROMTOOL !== "",
   async fn() {
-    const run = async (args: string[], input: string) => {
-      const child = new Deno.Command(promtool!, {
-        args,
-        cwd: root,
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "piped",
-      })
-        .spawn();
-      const writer = child.stdin.getWriter();
-      await writer.write(new TextEncoder().encode(input));
-      await writer.close();
-      const { code, stdout, stderr } = await child.output();
-      const decoder = new TextDecoder();
-      assertEquals(code, 0, decoder.decode(stdout) + decoder.decode(stderr));
-    };
-    await run(["check", "metrics"], dbclientMetrics(snapshot()));
-    await run(["check", "config", "examples/prometheus/prometheus.yml"], "");
+    await promtool(["check", "metrics"], dbclientMetrics(snapshot()));
+    await promtool(["check", "config", "examples/prometheus/prometheus.yml"], "");
   },
 });
 
-/** The table of docs/MONITORING.md. */
-function table(families: readonly MetricFamily[]): string {
-  const rows = families.map((family) => {
-    const labels = family.type === "histogram" ? ["le"] : Object.keys(family.samples[0].labels ?? {});
-    return `| \`${family.name}\` | ${family.type} | ${labels.join(", ")} | ${family.help} |`;
-  });
-  return ["| metric | type | labels | what it is |", "| --- | --- | --- | --- |", ...rows].join("\n");
-}
-
-/** A table as deno fmt has it, without the padding. */
-const bare = (text: string) => text.replace(/ +/g, " ").replace(/-{3,}/g, "---").trim();
-
 Deno.test("docs/MONITORING.md has the table of all metrics and all reasons; the alerts name only what there is", () => {
+  assertDocumented("dbclient", metricFamilies(snapshot()));
   const document = read("docs/MONITORING.md");
-  const families = metricFamilies(snapshot());
-  const found = /<!-- metrics -->\n+([\s\S]*?)\n+<!-- end -->/.exec(document);
-  assertEquals(bare(found?.[1] ?? ""), bare(table(families)));
   for (const reason of REFUSALS) assert(document.includes(`\`${reason}\``), reason);
-  const rules = read("examples/prometheus/dbclient_alerts.yml");
-  const names = new Set(
-    families.flatMap(({ name, type }) => type === "histogram" ? [`${name}_bucket`] : [name]),
-  );
-  for (const [name] of rules.matchAll(/\b(dbclient|process)_[a-z_]+\b/g)) assert(names.has(name), name);
-  for (const [, alert] of rules.matchAll(/- alert: (\w+)/g)) assert(document.includes(alert), alert);
 });
 
 /** A store that can be told to fail or to hang. */
@@ -207,7 +116,7 @@ Deno.test("/metrics, /healthz: what they say and as what; other paths 404, other
     counters.credentialsIssued = 12345;
     const metrics = await ask("/metrics");
     assertEquals([metrics.status, metrics.headers.get("content-type")], [200, EXPOSITION_TYPE]);
-    const families = parse(metrics.text) as Parsed[];
+    const families = parse(metrics.text) as ParsedFamily[];
     assertEquals(families[0].metrics[0].value, "12345");
     const valueOf = (name: string) =>
       Number(families.find((family) => family.name === name)!.metrics[0].value);

@@ -33,16 +33,21 @@ export class MysqlAdmin implements SubscriberAdmin {
     return await this.#with(async (connection) => {
       const { driver } = connection;
       await this.#needUniqueNames(connection);
-      // Else a server may cut a long password off instead of refusing it.
-      await driver.query(
-        "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')",
-      );
+      const engine = await this.#engineWithoutTransactions(connection);
       await driver.beginTransaction();
       let written = 0;
       let batch: NewSubscriber[] = [];
       try {
         for await (const row of rows) {
           batch.push(row);
+          // Nothing is written yet.
+          if (batch.length > 1 && engine !== undefined) {
+            const { table } = this.table;
+            throw new StoreError(
+              `table ${table} has the engine ${engine}, without transactions: a failure would leave a part of the users ` +
+                `written; add them one by one, or ALTER TABLE ${table} ENGINE=InnoDB`,
+            );
+          }
           if (batch.length < BATCH) continue;
           await this.#writeBatch(connection, batch, replace);
           written += batch.length;
@@ -81,6 +86,10 @@ export class MysqlAdmin implements SubscriberAdmin {
     this.#needDomain();
     const connection = await MysqlConnection.open(this.login(), CONNECT_TIMEOUT);
     try {
+      // Else a server may cut a long password off instead of refusing it.
+      await connection.driver.query(
+        "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')",
+      );
       return await work(connection);
     } catch (error) {
       const isDriver = error instanceof Error && "sqlState" in error;
@@ -116,6 +125,19 @@ export class MysqlAdmin implements SubscriberAdmin {
     throw new StoreError(
       `table ${table} has no unique index over ${user} and ${domain}: a user could be written twice`,
     );
+  }
+
+  /** The table's engine, if a transaction means nothing to it. */
+  async #engineWithoutTransactions({ driver }: MysqlConnection): Promise<string | undefined> {
+    const [row] = await driver.query<string[][]>(
+      {
+        sql: "SELECT ENGINE FROM information_schema.TABLES JOIN information_schema.ENGINES USING (ENGINE) " +
+          "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND TRANSACTIONS = 'NO'",
+        rowsAsArray: true,
+      },
+      [this.table.table],
+    );
+    return row?.[0];
   }
 
   /** A statement about one user whose names are the same byte for byte. */

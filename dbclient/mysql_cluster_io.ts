@@ -34,16 +34,21 @@ export class MysqlCluster {
   /**
    * Connects; one node suffices.
    *
+   * @param connections of each node that are asked at once
    * @throws {MysqlError} (rejects) when none can be used
    */
-  static async open(address: MysqlAddress, log: (line: string) => void): Promise<MysqlCluster> {
+  static async open(
+    address: MysqlAddress,
+    connections: number,
+    log: (line: string) => void,
+  ): Promise<MysqlCluster> {
     const { hosts, ...login } = address;
     if (hosts.length === 0) throw new StoreError("no database address");
     let quiet = true;
     const say = (line: string) => {
       if (!quiet) log(line);
     };
-    const nodes = hosts.map((at) => new MysqlNode({ ...login, ...at }, say));
+    const nodes = hosts.map((at) => new MysqlNode({ ...login, ...at }, connections, say));
     const cluster = new MysqlCluster(address, nodes);
     const isUsable = (node: MysqlNode) => node.rank !== "down" && node.rank !== "suspect";
     const looks = nodes.map((node) => node.firstLook);
@@ -89,7 +94,7 @@ export class MysqlCluster {
 
   /**
    * Runs statements that only read. A node that fails is followed by the next at once; one that is late by the next
-   * beside it, and the first answer counts. When all have failed they are tried again until the time is over.
+   * beside it, and the first answer counts. Waiting for a free connection is no lateness. When all have failed they are tried again until the time is over.
    *
    * @param deadline by the monotonic clock, ms
    * @param isSlow the answer takes its time on every node: none is late before the deadline
@@ -99,7 +104,7 @@ export class MysqlCluster {
     return new Promise((resolve, reject) => {
       const tried = new Set<MysqlNode>();
       let running = 0;
-      let last: MysqlError | undefined;
+      let last: StoreError | undefined;
       let passing = false;
       const timers = new Set<ReturnType<typeof setTimeout>>();
       let over = false;
@@ -134,19 +139,22 @@ export class MysqlCluster {
         }
         tried.add(node);
         running++;
-        const inTime = after(isSlow ? deadline : node.patience, () => {
-          node.late();
-          next();
-        });
-        node.execute(statements, Math.max(1, Math.ceil(deadline - now()))).then((rows) => {
+        let inTime = () => {};
+        const onTurn = () => {
+          if (over || isSlow) return;
+          inTime = after(node.patience, () => {
+            node.late();
+            next();
+          });
+        };
+        node.execute(statements, { deadline, isSlow, onTurn }).then((rows) => {
           inTime();
           if (!over) end(() => resolve(rows));
         }, (error) => {
           inTime();
           running--;
-          last = error as MysqlError;
-          passing ||= !last.lasting;
-          node.failed(last);
+          last = error as StoreError;
+          passing ||= !(last instanceof MysqlError && last.lasting);
           next();
         });
       };

@@ -1,7 +1,7 @@
 /** Connections to MySQL and MariaDB that can be cut off at once. The driver is mariadb: docs/decisions/mysql_driver.md. */
 import mariadb, { type Connection } from "mariadb";
 import { connect, type Socket } from "node:net";
-import { checkServerIdentity, type ConnectionOptions } from "node:tls";
+import { checkServerIdentity, type ConnectionOptions, getCACertificates } from "node:tls";
 import { explain, type MysqlError, type MysqlPlace } from "./mysql_error.ts";
 import type { Statement } from "./mysql_sql.ts";
 
@@ -21,7 +21,9 @@ export interface MysqlTls {
 /** The driver knows only the socket that it is given, not where that leads: so the name is verified here. */
 function tlsOptions({ host }: MysqlPlace, { ca }: MysqlTls): Pick<ConnectionOptions, "ca"> {
   const options: ConnectionOptions = {
-    ca,
+    // Never left out: the driver would then take any certificate of a server that says it is MariaDB 11.4.1 or newer, and
+    // verify it by a hash made with the password, which whoever is in the middle has to guess from then on.
+    ca: ca ?? getCACertificates("default"),
     checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
   };
   return options;

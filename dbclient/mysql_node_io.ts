@@ -4,7 +4,7 @@ import { MysqlConnection, type MysqlLogin } from "./mysql_connection_io.ts";
 import { explain, MysqlError, nodeName } from "./mysql_error.ts";
 import { nodeHealth, type NodeStatus } from "./mysql_health.ts";
 import { quoted, type Statement } from "./mysql_sql.ts";
-import type { NodeRank } from "./subscriber.ts";
+import { noAnswer, type NodeRank } from "./subscriber.ts";
 
 /** Between two looks at a node, ms; with PING_TIMEOUT less than a second until a node that hangs is left. */
 const CHECK_INTERVAL = 500;
@@ -19,6 +19,8 @@ const LATE_PENALTY_MAX = 16_000;
 const PATIENCE_FACTOR = 4;
 const PATIENCE_MIN = 250;
 const PATIENCE_MAX = 800;
+/** How long a connection stays open without a question, ms; one stays for good. */
+const IDLE_TIME = 5000;
 /** Share of the last answer in the usual time. */
 const SMOOTHING = 1 / 8;
 
@@ -30,9 +32,28 @@ const STATUS = [
 
 /**
  * Makes a node of Galera answer only when it has what was committed at any node before: a row must not be older than the
- * revocation serial that another node gave. Other servers do not know it.
+ * revocation serial that another node gave. The look at a node goes without, for it has to find one that lags.
  */
 const SYNC: Statement = { sql: "SET SESSION wsrep_sync_wait = 1", values: [] };
+/** What servers without Galera say to {@linkcode SYNC}. */
+const UNKNOWN_VARIABLE = "ER_UNKNOWN_SYSTEM_VARIABLE";
+
+/** A connection that nobody uses. */
+interface Idle {
+  readonly connection: MysqlConnection;
+  /** By the monotonic clock, ms. */
+  readonly since: number;
+}
+
+/** How statements are run. */
+export interface NodeTask {
+  /** By the monotonic clock, ms. */
+  readonly deadline: number;
+  /** It takes its time: it keeps none of the connections from others, and has one of its own. */
+  readonly isSlow: boolean;
+  /** A connection is free for it: what it waits for from now on is the node. */
+  onTurn(): void;
+}
 
 /** A node. Until its first look has ended it is `suspect`. */
 export class MysqlNode {
@@ -45,20 +66,28 @@ export class MysqlNode {
   readonly firstLook: Promise<void>;
   #rank: NodeRank = "suspect";
   #said: NodeRank = "good";
-  readonly #idle: MysqlConnection[] = [];
+  /** The one that was used last at the end. */
+  readonly #idle: Idle[] = [];
+  /** Connections in use; with the idle ones no more than `size`. */
+  #taken = 0;
+  /** Tasks that wait for a connection, in order. */
+  readonly #waiting: PromiseWithResolvers<void>[] = [];
   readonly #all = new Set<MysqlConnection>();
   #watch: MysqlConnection | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking = false;
   #closed = false;
-  /** Whether it knows {@linkcode SYNC}; undefined: not asked yet. */
-  #syncs: boolean | undefined;
   /** Usual time for an answer, ms. */
   #usual = 0;
   #behindUntil = -Infinity;
   #penalty = LATE_PENALTY;
 
-  constructor(readonly login: MysqlLogin, private readonly log: (line: string) => void) {
+  /** @param size connections that are asked at once; one more is for looking at the node */
+  constructor(
+    readonly login: MysqlLogin,
+    private readonly size: number,
+    private readonly log: (line: string) => void,
+  ) {
     this.name = nodeName(login);
     this.firstLook = this.#look();
   }
@@ -73,30 +102,27 @@ export class MysqlNode {
   }
 
   /**
-   * Runs statements on a connection of its own.
+   * Runs statements on a connection that nobody else uses meanwhile; waits for one when all are in use. It is cut when
+   * there is no answer at the deadline.
    *
-   * @param timeout ms; then the connection is cut
-   * @throws {MysqlError} (rejects)
+   * @throws {StoreError} (rejects)
    */
-  async execute(statements: readonly Statement[], timeout: number): Promise<unknown[][][]> {
-    const started = now();
-    const connection = await this.#connection();
-    const timer = setTimeout(() => connection.cut(`no answer within ${timeout} ms`), timeout);
+  async execute(statements: readonly Statement[], task: NodeTask): Promise<unknown[][][]> {
+    if (!task.isSlow) await this.#turn();
     try {
-      const rows = await connection.execute(statements);
-      const took = now() - started;
-      this.#usual = this.#usual === 0 ? took : this.#usual + (took - this.#usual) * SMOOTHING;
-      return rows;
+      const left = Math.ceil(task.deadline - now());
+      if (left <= 0) throw noAnswer();
+      task.onTurn();
+      return await this.#run(statements, left, task.isSlow);
     } finally {
-      clearTimeout(timer);
-      if (connection.usable && !this.#closed) this.#idle.push(connection);
-      else this.#drop(connection);
+      if (!task.isSlow) this.#endTurn();
     }
   }
 
   /** It has not answered in time: others come first for a while. */
   late(): void {
     const time = now();
+    this.#refuse(noAnswer());
     // Several answers are late together: that is one time.
     if (time < this.#behindUntil) return;
     const again = time < this.#behindUntil + LATE_PENALTY_MAX;
@@ -107,7 +133,7 @@ export class MysqlNode {
   }
 
   /** A question has failed: the next look says what is the matter. */
-  failed(error: MysqlError): void {
+  #failed(error: MysqlError): void {
     if (this.#rank === "down") return;
     this.#become("suspect", error.message);
     this.#lookNow();
@@ -116,36 +142,116 @@ export class MysqlNode {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    const connections = [...this.#all];
+    this.#refuse(new MysqlError(`${this.name}: closed`, false));
     await Promise.all(
-      connections.map((connection) =>
-        this.#rank === "down" ? connection.cut("closed") : Promise.race([
-          connection.end(),
-          new Promise<void>((resolve) => setTimeout(resolve, PING_TIMEOUT)),
-        ])
-      ),
+      [...this.#all].map((one) => this.#rank === "down" ? one.cut("closed") : this.#end(one)),
     );
     for (const connection of this.#all) connection.cut("closed");
   }
 
+  async #run(statements: readonly Statement[], timeout: number, isSlow: boolean): Promise<unknown[][][]> {
+    const started = now();
+    let connection: MysqlConnection | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const used = connection = isSlow ? await this.#open() : await this.#connection();
+      timer = setTimeout(() => used.cut(`no answer within ${timeout} ms`), timeout);
+      const rows = await used.execute(statements);
+      const took = now() - started;
+      if (!isSlow) this.#usual = this.#usual === 0 ? took : this.#usual + (took - this.#usual) * SMOOTHING;
+      return rows;
+    } catch (error) {
+      this.#failed(error as MysqlError);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      if (connection === undefined || isSlow || this.#closed || !connection.usable) this.#drop(connection);
+      else this.#idle.push({ connection, since: now() });
+    }
+  }
+
+  /** Waits until one more connection may be in use: {@linkcode #endTurn} follows. */
+  async #turn(): Promise<void> {
+    if (this.#taken < this.size) {
+      this.#taken++;
+      return;
+    }
+    const waiting = Promise.withResolvers<void>();
+    this.#waiting.push(waiting);
+    await waiting.promise;
+  }
+
+  #endTurn(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#taken--;
+    else next.resolve();
+  }
+
+  /** Those that wait for a connection go elsewhere. */
+  #refuse(error: Error): void {
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+  }
+
   async #connection(): Promise<MysqlConnection> {
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
-      if (idle.usable) return idle;
-      this.#drop(idle);
+      if (idle.connection.usable) return idle.connection;
+      this.#drop(idle.connection);
     }
-    const connection = await this.#open();
-    if (this.#syncs !== false) this.#syncs = await connection.execute([SYNC]).then(() => true, () => false);
+    return await this.#open();
+  }
+
+  /** Opens one so that the first question after another node is gone need not wait for it. */
+  async #openSpare(): Promise<void> {
+    if (this.#idle.length + this.#taken > 0) return;
+    this.#taken++;
+    try {
+      this.#idle.push({ connection: await this.#open(), since: now() });
+    } finally {
+      this.#endTurn();
+    }
+  }
+
+  /** Ends those that were not used for long. */
+  #endIdle(): void {
+    while (this.#idle.length > 1 && this.#idle[0].since + IDLE_TIME <= now()) {
+      this.#end(this.#idle.shift()!.connection);
+    }
+  }
+
+  async #end(connection: MysqlConnection): Promise<void> {
+    await Promise.race([
+      connection.end(),
+      new Promise<void>((resolve) => setTimeout(resolve, PING_TIMEOUT)),
+    ]);
+    this.#drop(connection);
+  }
+
+  /** Opens a connection for questions. */
+  async #open(): Promise<MysqlConnection> {
+    const connection = await this.#connect();
+    const timer = setTimeout(() => connection.cut(`no answer within ${CONNECT_TIMEOUT} ms`), CONNECT_TIMEOUT);
+    try {
+      await connection.execute([SYNC]);
+    } catch (error) {
+      if ((error as MysqlError).code !== UNKNOWN_VARIABLE) {
+        this.#drop(connection);
+        throw error;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
     return connection;
   }
 
-  async #open(): Promise<MysqlConnection> {
+  async #connect(): Promise<MysqlConnection> {
     const connection = await MysqlConnection.open(this.login, CONNECT_TIMEOUT);
     this.#all.add(connection);
     if (this.#closed) this.#cutAll("closed");
     return connection;
   }
 
-  #drop(connection: MysqlConnection): void {
+  #drop(connection: MysqlConnection | undefined): void {
+    if (connection === undefined) return;
     this.#all.delete(connection);
     connection.cut("given up");
   }
@@ -154,6 +260,7 @@ export class MysqlNode {
     const connections = [...this.#all];
     this.#all.clear();
     this.#idle.length = 0;
+    this.#refuse(new MysqlError(`${this.name}: ${reason}`, false));
     this.#watch = undefined;
     for (const connection of connections) connection.cut(reason);
   }
@@ -182,7 +289,7 @@ export class MysqlNode {
     this.#looking = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      const watch = this.#watch?.usable ? this.#watch : this.#watch = await this.#open();
+      const watch = this.#watch?.usable ? this.#watch : this.#watch = await this.#connect();
       timer = setTimeout(() => watch.cut(`no answer within ${PING_TIMEOUT} ms`), PING_TIMEOUT);
       const probe = `SELECT 1 FROM ${quoted(this.login.table)} LIMIT 1`;
       const ask = (sql: string) => watch.driver.query<[string, string][]>({ sql, rowsAsArray: true });
@@ -197,10 +304,8 @@ export class MysqlNode {
       if (probed.status === "rejected" && rank !== "down") throw probed.reason;
       this.problem = rank === "down" ? new MysqlError(`${this.name}: ${why}`, false) : undefined;
       if (now() >= this.#behindUntil || rank === "down") this.#become(rank, why);
-      // So that the first question after another node is gone need not wait for a connection.
-      if (rank !== "down" && this.#idle.length === 0 && this.#all.size === 1) {
-        this.#idle.push(await this.#open());
-      }
+      if (rank !== "down") await this.#openSpare();
+      this.#endIdle();
     } catch (error) {
       this.problem = explain(error, this.login);
       this.#cutAll(this.problem.message);

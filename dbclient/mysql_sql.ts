@@ -1,6 +1,6 @@
 /** SQL for MySQL and MariaDB, without I/O. Names of users travel apart from the text, as values of a statement. */
 import type { Identity } from "../mod.ts";
-import type { HashColumn } from "./subscriber.ts";
+import type { HashColumn, Subscriber } from "./subscriber.ts";
 import type { SubscriberTable, TableColumns } from "./subscriber_table.ts";
 
 /** A statement and its values. */
@@ -110,4 +110,21 @@ export function lookupStatements(
   const hash = source === undefined ? "''" : `COALESCE(${quoted(source)}, '')`;
   const head = `SELECT ${quoted(table.user)}, ${realm}, ${hash} FROM ${quoted(table.table)} WHERE `;
   return Array.from(conditions(table, users), ({ sql, values }) => ({ sql: head + sql, values }));
+}
+
+/**
+ * Rows of {@linkcode lookupStatements}. Without use_domain a row whose name is not byte for byte one of its statement is left
+ * out: a collation finds alice by ALICE in one statement, and by alice in another, and she would seem to stand twice.
+ */
+export function lookupRows(
+  table: MysqlTable,
+  statements: readonly Statement[],
+  results: readonly (readonly unknown[][])[],
+): Subscriber[] {
+  return results.flatMap((rows, i) => {
+    const asked = table.useDomain ? undefined : new Set(statements[i].values);
+    return (rows as [string, string, string][])
+      .filter(([username]) => asked?.has(username) !== false)
+      .map(([username, realm, hash]) => ({ username, realm, hash }));
+  });
 }

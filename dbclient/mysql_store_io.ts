@@ -10,6 +10,7 @@ import { type MysqlAddress, MysqlCluster } from "./mysql_cluster_io.ts";
 import {
   type ColumnKind,
   columnsStatement,
+  lookupRows,
   lookupStatements,
   type MysqlTable,
   placeholder,
@@ -33,7 +34,7 @@ export interface MysqlStoreOptions extends Omit<MysqlAddress, "table"> {
   readonly table?: SubscriberTable;
   /** For `calculateHa1`. */
   readonly hashes?: HashBackend;
-  /** Connections that are asked at once, default 2. */
+  /** Connections of a node that are asked at once, default 2; one more is for looking at the node. */
   readonly connections?: number;
   /** Time for an answer, ms, default 2000; a node that is late is left long before. */
   readonly timeout?: number;
@@ -43,6 +44,7 @@ export interface MysqlStoreOptions extends Omit<MysqlAddress, "table"> {
   onBatch?(batch: Batch): void;
 }
 
+const DEFAULT_CONNECTIONS = 2;
 /** Users of one query. */
 const MAX_USERS = 1000;
 /** Users that may wait for a query. */
@@ -59,6 +61,8 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
   readonly #table: MysqlTable;
   readonly #admin: MysqlAdmin;
   readonly #coalescer: Coalescer<Subscriber | undefined>;
+  /** Merges nothing. */
+  readonly #alone: Coalescer<Subscriber | undefined>;
   readonly #found: FoundSubscribers;
   readonly #timeout: number;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -70,15 +74,16 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     this.#admin = new MysqlAdmin(() => cluster.best.login, table);
     this.#found = new FoundSubscribers(table, options.hashes);
     this.#timeout = options.timeout ?? 2000;
-    this.#coalescer = new Coalescer({
-      lanes: options.connections ?? 2,
-      maxUsers: MAX_USERS,
+    const asking = {
+      lanes: options.connections ?? DEFAULT_CONNECTIONS,
       maxWaiting: MAX_WAITING,
       timeout: this.#timeout,
       now,
-      onBatch: options.onBatch,
-      send: (users, column, deadline) => this.#query(users, column, deadline),
-    });
+      send: (users: readonly Identity[], column: HashColumn, deadline: number) =>
+        this.#query(users, column, deadline),
+    };
+    this.#coalescer = new Coalescer({ ...asking, maxUsers: MAX_USERS, onBatch: options.onBatch });
+    this.#alone = new Coalescer({ ...asking, maxUsers: 1 });
   }
 
   async #query(
@@ -86,12 +91,9 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     column: HashColumn,
     deadline: number,
   ): Promise<(Subscriber | undefined)[]> {
-    const results = await this.#cluster.execute(lookupStatements(this.#table, users, column), deadline);
-    const rows = results.flat().map((row) => {
-      const [username, realm, hash] = row as [string, string, string];
-      return { username, realm, hash };
-    });
-    return this.#found.find(users, rows, column);
+    const statements = lookupStatements(this.#table, users, column);
+    const results = await this.#cluster.execute(statements, deadline);
+    return this.#found.find(users, lookupRows(this.#table, statements, results), column);
   }
 
   /**
@@ -103,6 +105,7 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     const { hosts, user, password, database, tls, table = DEFAULT_TABLE, log = () => {} } = options;
     const cluster = await MysqlCluster.open(
       { hosts, user, password, database, tls, table: table.table },
+      options.connections ?? DEFAULT_CONNECTIONS,
       log,
     );
     try {
@@ -137,23 +140,32 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     },
   };
 
-  async lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]> {
+  lookup(users: readonly Identity[], column: HashColumn): Promise<(Subscriber | undefined)[]> {
+    return this.#ask(this.#coalescer, users, column);
+  }
+
+  async lookupAlone(user: Identity, column: HashColumn): Promise<Subscriber | undefined> {
+    return (await this.#ask(this.#alone, [user], column))[0];
+  }
+
+  async #ask(
+    coalescer: Coalescer<Subscriber | undefined>,
+    users: readonly Identity[],
+    column: HashColumn,
+  ): Promise<(Subscriber | undefined)[]> {
     this.#timer ??= setInterval(() => {
       this.#coalescer.expire(now());
-      if (this.#coalescer.open > 0) return;
+      this.#alone.expire(now());
+      if (this.#coalescer.open + this.#alone.open > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
     }, TICK);
     try {
-      return await this.#coalescer.ask(users, column);
+      return await coalescer.ask(users, column);
     } catch (error) {
       if (!(error instanceof StoreError) || error.message.startsWith("mysql:")) throw error;
       throw new StoreError(`${this.name}: ${error.message}`);
     }
-  }
-
-  async lookupAlone(user: Identity, column: HashColumn): Promise<Subscriber | undefined> {
-    return (await this.#query([user], column, now() + this.#timeout))[0];
   }
 
   async count(): Promise<number> {
@@ -190,6 +202,7 @@ export class MysqlStore implements SubscriberStore, SubscriberAdmin {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#coalescer.expire(Infinity);
+    this.#alone.expire(Infinity);
     await this.#cluster.close();
   }
 }

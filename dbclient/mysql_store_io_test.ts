@@ -12,7 +12,7 @@ import {
   sha256Of,
   storeContract,
 } from "./store_contract.ts";
-import { StoreError, SubscriberError } from "./subscriber.ts";
+import { StoreError, type Subscriber, SubscriberError } from "./subscriber.ts";
 import { DEFAULT_TABLE } from "./subscriber_table.ts";
 
 const missing = await mariadbMissing();
@@ -80,6 +80,32 @@ async function selfSigned(): Promise<
     pem: await Deno.readTextFile(certificate),
     args: [`--ssl-cert=${certificate}`, `--ssl-key=${key}`],
     directory,
+  };
+}
+
+/** Passes connections on to a server; `change` may alter what a client sends, or cut it off by undefined. */
+function forwarder(port: number, change: (sent: Uint8Array<ArrayBuffer>) => Uint8Array | undefined) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const ended = (async () => {
+    for await (const client of listener) {
+      const server = await Deno.connect({ hostname: "127.0.0.1", port });
+      const changing = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array>({
+        transform(sent, controller) {
+          const passed = change(sent);
+          if (passed === undefined) controller.error(new Error("cut off"));
+          else controller.enqueue(passed);
+        },
+      });
+      server.readable.pipeTo(client.writable).catch(() => {});
+      client.readable.pipeThrough(changing).pipeTo(server.writable).catch(() => {});
+    }
+  })();
+  return {
+    port: listener.addr.port,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await ended;
+    },
   };
 }
 
@@ -156,9 +182,47 @@ Deno.test({
         });
         await store.close();
       });
+      await t.step(
+        "a password that the column is too short for is refused, whatever the server's sql_mode",
+        async () => {
+          const mode = await server.sql("SELECT @@GLOBAL.sql_mode");
+          await server.sql("SET GLOBAL sql_mode = ''");
+          try {
+            const table = { ...DEFAULT_TABLE, calculateHa1: true };
+            const store = await MysqlStore.open({ ...admin, table });
+            const [alice] = contractRows();
+            const password = "a password of more than twenty-five characters";
+            const change = () => store.update({ ...alice, password }, password);
+            assertStringIncludes(
+              (await assertRejects(change, StoreError)).message,
+              "Data too long for column 'password'",
+            );
+            assertEquals(await server.sql("SELECT DISTINCT password FROM sip.subscriber"), "");
+            await store.close();
+          } finally {
+            await server.sql(`SET GLOBAL sql_mode = '${mode}'`);
+          }
+        },
+      );
       await t.step("tables and columns of other names", async (t) => {
         await optionsContract(t, (table) => MysqlStore.open({ ...admin, database: "others", table }));
       });
+      await t.step(
+        "a table without transactions: one user is written, several are refused before the first",
+        async () => {
+          await server.sql(`CREATE DATABASE myisam; USE myisam; ${OPENSIPS} ENGINE=MyISAM;`);
+          const store = await MysqlStore.open({ ...admin, database: "myisam" });
+          const [alice] = contractRows();
+          const rows = Array.from({ length: 700 }, (_, i) => ({ ...alice, username: `u${i}` }));
+          const error = await assertRejects(() => store.write(rows, false), StoreError);
+          assertStringIncludes(error.message, "table subscriber has the engine MyISAM, without transactions");
+          assertEquals(await store.count(), 0);
+          assertEquals(await store.write([alice], false), 1);
+          await assertRejects(() => store.write([alice], false), SubscriberError, "exists already");
+          assertEquals(await store.count(), 1);
+          await store.close();
+        },
+      );
       await t.step("a latin1 table: names that it cannot hold are unknown", async () => {
         const latin = await MysqlStore.open({ ...login, database: "latin" });
         const found = await latin.lookup(
@@ -193,6 +257,121 @@ Deno.test({
         assert(used <= 10, `${used} statements for 900 questions`);
         await store.close();
       });
+      await t.step(
+        "1000 that are asked alone: a query each, on few connections, ended when idle",
+        async () => {
+          const status = async (name: string) =>
+            Number((await server.sql(`SHOW GLOBAL STATUS LIKE '${name}'`)).split("\t")[1]);
+          const until = async (most: number) => {
+            for (let attempt = 0; await status("Threads_connected") > most; attempt++) {
+              assert(attempt < 600, `${await status("Threads_connected")} connections`);
+              await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+          };
+          // The client that asks for it.
+          await until(1);
+          await server.sql("FLUSH STATUS");
+          const connections = 4;
+          const store = await MysqlStore.open({ ...login, connections, timeout: 60_000 });
+          const alice = { username: "alice", realm: "a.example" };
+          const before = await status("Com_stmt_execute");
+          const asked = Array.from({ length: 1000 }, () => store.lookupAlone(alice, "ha1"));
+          const [row] = await store.lookup([alice], "ha1");
+          assertEquals(row?.hash, "00".repeat(16));
+          for (const found of await Promise.all(asked)) assertEquals(found?.hash, "00".repeat(16));
+          const executed = await status("Com_stmt_execute") - before;
+          assert(executed >= 1001 && executed < 1050, `${executed} statements`);
+          // Beside them the one that looks at the node, and the one that asks.
+          const most = await status("Max_used_connections");
+          assert(most <= connections + 2, `${most} connections`);
+          assertEquals(store.nodes().map(({ rank }) => rank), ["good"]);
+          await until(3);
+          await store.close();
+        },
+      );
+      await t.step(
+        "questions that wait for a connection of a node that hangs are answered by another",
+        async () => {
+          const connection = await mariadb.createConnection({
+            ...hosts[0],
+            user: server.user,
+            password: server.password,
+          });
+          const second = await startMariadb();
+          try {
+            await second.sql(SETUP);
+            const both = [...hosts, { host: "127.0.0.1", port: second.port }];
+            const store = await MysqlStore.open({ ...login, hosts: both, connections: 1, timeout: 60_000 });
+            const alice = { username: "alice", realm: "a.example" };
+            await connection.query("LOCK TABLES sip.subscriber WRITE");
+            const asked = Array.from({ length: 50 }, () => store.lookupAlone(alice, "ha1"));
+            const [[row]] = await Promise.all([store.lookup([alice], "ha1"), ...asked]) as [Subscriber[]];
+            assertEquals(row.hash, "00".repeat(16));
+            await connection.query("UNLOCK TABLES");
+            await store.close();
+          } finally {
+            await connection.end();
+            await second.stop();
+          }
+        },
+      );
+      await t.step(
+        "use_domain 0: nobody is hidden by those who ask for a name that the collation takes for the same",
+        async () => {
+          const table = { ...DEFAULT_TABLE, table: "people", user: "name", useDomain: false };
+          const store = await MysqlStore.open({ ...admin, database: "others", table });
+          const others = Array.from({ length: 600 }, (_, i) => `x${i}`);
+          const asked = ["alice", ...others, "ALICE", "alice ", ...others.map((name) => name + "y"), "Alice"]
+            .map((username) => ({ username, realm: "a.example" }));
+          const isAlice = (rows: (Subscriber | undefined)[]) =>
+            rows.map((row) => row?.username).filter(Boolean);
+          assertEquals(isAlice(await store.lookup(asked, "ha1")), ["alice"]);
+          assertEquals(isAlice(await store.lookup(asked.toReversed(), "ha1")), ["alice"]);
+          const merged = await Promise.all([
+            store.lookup(asked.slice(0, 500), "ha1"),
+            store.lookup(asked.slice(500), "ha1"),
+          ]);
+          assertEquals(merged.map(isAlice), [["alice"], []]);
+          await store.close();
+        },
+      );
+      await t.step("every connection waits for Galera's other nodes, or is not used", async () => {
+        const isSync = (sent: Uint8Array) =>
+          new TextDecoder("latin1").decode(sent).includes("wsrep_sync_wait");
+        const synced = async (store: MysqlStore) => {
+          const ask = () =>
+            store.sql.run("SELECT @@SESSION.wsrep_sync_wait FROM DUAL WHERE SLEEP(0.05) = 0", []);
+          return (await Promise.all([ask(), ask(), ask()])).map(([[value]]) => Number(value));
+        };
+        const store = await MysqlStore.open({ ...login, connections: 3 });
+        assertEquals(await synced(store), [1, 1, 1]);
+        await store.close();
+        let cuts = 0;
+        await using cutting = forwarder(server.port, (sent) => isSync(sent) && cuts++ < 2 ? undefined : sent);
+        const cut = await MysqlStore.open({
+          ...login,
+          hosts: [{ host: "127.0.0.1", port: cutting.port }, ...hosts],
+          timeout: 10_000,
+        });
+        for (let attempt = 0; cut.nodes()[0].rank !== "good"; attempt++) {
+          assert(attempt < 600, cut.nodes()[0].why);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        assertEquals(await synced(cut), [1, 1, 1]);
+        assert(cuts > 2, `${cuts} tries`);
+        await cut.close();
+        // A server that does not know the variable.
+        await using foreign = forwarder(server.port, (sent) => {
+          const at = isSync(sent)
+            ? new TextDecoder("latin1").decode(sent).indexOf("wsrep_sync_wait = 1")
+            : -1;
+          if (at >= 0) sent[at] = 0x78;
+          return sent;
+        });
+        const other = await MysqlStore.open({ ...login, hosts: [{ host: "127.0.0.1", port: foreign.port }] });
+        assertEquals(await synced(other), [0, 0, 0]);
+        await other.close();
+      });
       await t.step("the second host is used when the first does not answer", async () => {
         const lines: string[] = [];
         const second = await MysqlStore.open({
@@ -224,6 +403,28 @@ Deno.test({
           for (const [change, said] of cases) {
             const open = () => MysqlStore.open({ ...login, user: "secured", ...change });
             assertStringIncludes((await assertRejects(open, StoreError)).message, said);
+          }
+        },
+      });
+      await t.step({
+        name: "TLS: a server that says it is new enough for the driver's own way is verified all the same" +
+          (opensslMissing === undefined ? "" : `: skipped, ${opensslMissing}`),
+        ignore: opensslMissing !== undefined,
+        async fn() {
+          const newer = await startMariadb([...certificate.args, "--version=11.4.2-MariaDB"]);
+          try {
+            await newer.sql(SETUP);
+            const there = { ...login, hosts: [{ host: "127.0.0.1", port: newer.port }] };
+            const open = (tls: { ca?: string }) => MysqlStore.open({ ...there, tls });
+            // By TLS itself: the password is not used before.
+            await assertRejects(() => open({}), StoreError, "DEPTH_ZERO_SELF_SIGNED_CERT");
+            assertEquals(
+              await newer.sql("SHOW GLOBAL STATUS LIKE 'Aborted_connects_preauth'"),
+              "Aborted_connects_preauth\t1",
+            );
+            await (await open({ ca: certificate.pem })).close();
+          } finally {
+            await newer.stop();
           }
         },
       });

@@ -5,9 +5,9 @@ import {
   type FlagTable,
   type FlagValues,
   HASH_CHOICES,
+  OBSERVATION_FLAGS,
   UsageError,
 } from "../mod.ts";
-import { OBSERVATION_FLAGS } from "./metrics_options.ts";
 import { LINK_FLAGS } from "./link_options.ts";
 import { REVOCATION_FLAGS } from "./revocation_options.ts";
 import { SUBSCRIBER_TABLE_FLAGS, type SubscriberTable, subscriberTable } from "./subscriber_table.ts";

@@ -9,7 +9,8 @@ export interface RevocationNames {
   /** The table of the subscribers. */
   readonly table: string;
   readonly usernameColumn: string;
-  readonly domainColumn: string;
+  /** undefined: the table has none, or it is not compared (use_domain 0); a user is revoked in every realm. */
+  readonly domainColumn: string | undefined;
   /** Columns whose change makes a user's credentials void: those of password and hashes that the table has. */
   readonly secretColumns: readonly string[];
   /** The table of revocations. */
@@ -69,16 +70,19 @@ export function revocationSchema(dialect: SqlDialect, names: RevocationNames, fi
 function triggers(dialect: SqlDialect, names: RevocationNames): string[] {
   const quote = (name: string) => quoteName(dialect, name);
   const { table, usernameColumn, domainColumn, secretColumns, revocationTable } = names;
-  const [username, domain, target] = [usernameColumn, domainColumn, revocationTable].map(quote);
+  const [username, target] = [usernameColumn, revocationTable].map(quote);
+  const identity = domainColumn === undefined ? [username] : [username, quote(domainColumn)];
   // Byte for byte: collations take "abc" for "ABC".
   const changed = (column: string) =>
     dialect === "mysql"
       ? `NOT (CAST(OLD.${column} AS BINARY) <=> CAST(NEW.${column} AS BINARY))`
       : `OLD.${column} IS NOT NEW.${column}`;
-  const row = (which: "OLD" | "NEW") => `${which}.${username}, ${which}.${domain}`;
+  // A NULL would be refused, and with it the change. An empty domain stands for every realm.
+  const row = (which: "OLD" | "NEW") =>
+    [...identity.map((column) => `COALESCE(${which}.${column}, '')`), "''"].slice(0, 2).join(", ");
   const insert = `INSERT INTO ${target} (username, domain)`;
-  const renamed = [username, domain].map(changed).join(" OR ");
-  const touched = [username, domain, ...secretColumns.map(quote)].map(changed).join(" OR ");
+  const renamed = identity.map(changed).join(" OR ");
+  const touched = [...identity, ...secretColumns.map(quote)].map(changed).join(" OR ");
   // One statement, for a body of several needs another delimiter.
   const from = dialect === "mysql" ? " FROM DUAL" : "";
   const bodies = {

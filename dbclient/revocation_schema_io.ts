@@ -29,6 +29,12 @@ export const REVOCATION_SCHEMA_FLAGS = {
   table: { type: "text", value: "NAME", default: "subscriber", help: "table of the subscribers" },
   user_column: { type: "text", value: "NAME", default: "username", help: "column of the user name" },
   domain_column: { type: "text", value: "NAME", default: "domain", help: "column of the realm" },
+  use_domain: {
+    type: "boolean",
+    default: true,
+    help:
+      "0, as for the server: the domain column is not compared, or not there; users are revoked in every realm",
+  },
   secret_columns: {
     type: "list",
     value: "NAME",
@@ -63,7 +69,7 @@ export async function revocationSchemaCommand(
   const names: RevocationNames = {
     table: checkedName("table", values.table),
     usernameColumn: checkedName("user_column", values.user_column),
-    domainColumn: checkedName("domain_column", values.domain_column),
+    domainColumn: values.use_domain ? checkedName("domain_column", values.domain_column) : undefined,
     secretColumns: values.secret_columns.map((name) => checkedName("secret_columns", name)),
     revocationTable: checkedName("revocation_table", values.revocation_table),
   };
@@ -79,7 +85,8 @@ export async function revocationSchemaCommand(
     const rows = await store.sql.run("SELECT name FROM pragma_table_info(?)", [names.table]);
     const columns = new Set(rows.map(([name]) => name));
     const { table, usernameColumn, domainColumn, secretColumns } = names;
-    const absent = [usernameColumn, domainColumn, ...secretColumns].find((name) => !columns.has(name));
+    const needed = [usernameColumn, domainColumn ?? [], secretColumns].flat();
+    const absent = needed.find((name) => !columns.has(name));
     if (absent !== undefined) throw new StoreError(`${store.name}: table ${table} has no column ${absent}`);
     // All or nothing: triggers without their table would refuse every change.
     await store.sql.run("BEGIN IMMEDIATE", []);

@@ -106,6 +106,23 @@ const CHANGES: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   ["a user is removed", "DELETE FROM subscriber WHERE username = 'Alice'", ["Alice@b.example"]],
+  [
+    "without a domain, or a name",
+    "INSERT INTO subscriber (username, domain) VALUES ('nick', NULL), (NULL, 'a.example')",
+    [
+      "nick@",
+      "@a.example",
+    ],
+  ],
+  ["a hash of such a user", "UPDATE subscriber SET ha1 = 'dd' WHERE domain IS NULL", ["nick@"]],
+  ["such a user gets a domain", "UPDATE subscriber SET domain = 'a.example' WHERE domain IS NULL", [
+    "nick@",
+    "nick@a.example",
+  ]],
+  ["those are removed", "DELETE FROM subscriber WHERE username IS NULL OR username = 'nick'", [
+    "nick@a.example",
+    "@a.example",
+  ]],
   ["a name with quotes", "INSERT INTO subscriber (username, domain) VALUES ('o''brien \"漢', 'a.example')", [
     "o'brien \"漢@a.example",
   ]],
@@ -132,13 +149,31 @@ async function changes(
   });
 }
 
+/** Of a table without a domain column. */
+const PEOPLE = { ...NAMES, table: "people", domainColumn: undefined, revocationTable: "people_revocation" };
+
+async function peopleChanges(sql: (text: string) => unknown, store: SubscriberStore): Promise<void> {
+  const follower = await Follower.start(store, { table: PEOPLE.revocationTable });
+  await sql("INSERT INTO people (username, ha1) VALUES ('alice', 'aa')");
+  await sql("UPDATE people SET ha1 = 'bb'");
+  await sql("UPDATE people SET username = 'bob'");
+  await sql("UPDATE people SET ha1 = ha1");
+  await sql("DELETE FROM people");
+  assertEquals(await follower.until(5, "people"), ["alice@", "alice@", "alice@", "bob@", "bob@"]);
+  await follower.revocations.close();
+}
+
 const TIME_MS = 60_000;
 
 Deno.test("SQLite: changes by any tool are told; a table that comes later, is pruned, is emptied", async (t) => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/users.db`;
-  const store = new SqliteStore(path);
   const tool = new DatabaseSync(path);
+  const secrets = OPENSIPS_SECRETS.map((name) => `${name} TEXT DEFAULT '' NOT NULL`).join(", ");
+  // An operator's own: with NULL where DBclient's has ''.
+  tool.exec(`CREATE TABLE subscriber (username TEXT, domain TEXT, email_address TEXT, ${secrets},
+    UNIQUE (username, domain)); CREATE TABLE people (username TEXT, ${secrets})`);
+  const store = new SqliteStore(path);
   const apply = () => {
     for (const statement of revocationSchema("sqlite", NAMES, FIRST)) tool.exec(statement);
   };
@@ -161,6 +196,10 @@ Deno.test("SQLite: changes by any tool are told; a table that comes later, is pr
     const follower = await Follower.start(store);
     assert(follower.revocations.active);
     await changes(t, (text) => tool.exec(text), follower);
+    await t.step("without a domain column: in every realm", async () => {
+      for (const statement of revocationSchema("sqlite", PEOPLE, FIRST)) tool.exec(statement);
+      await peopleChanges((text) => tool.exec(text), store);
+    });
     await t.step("revoke: rows, and who is no subscriber", async () => {
       const users = [{ username: "bob", realm: "a.example" }, { username: "bob", realm: "" }, {
         username: "stranger",
@@ -223,7 +262,7 @@ Deno.test({
     const address = { host: "127.0.0.1", port: server.port, user: server.user, password: server.password };
     const tables = (secrets: string) =>
       `CREATE TABLE subscriber (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY NOT NULL,
-        username VARCHAR(64) DEFAULT '' NOT NULL, domain VARCHAR(64) DEFAULT '' NOT NULL,
+        username VARCHAR(64) DEFAULT '', domain VARCHAR(64) DEFAULT '',
         email_address VARCHAR(128) DEFAULT '', ${secrets}, CONSTRAINT account_idx UNIQUE (username, domain))`;
     const column = (name: string) => `${name} VARCHAR(128) DEFAULT '' NOT NULL`;
     const schema = (secretColumns: readonly string[]) =>
@@ -232,6 +271,8 @@ Deno.test({
       await server.sql(`CREATE DATABASE sip CHARACTER SET utf8mb4; USE sip;
         ${tables(OPENSIPS_SECRETS.map(column).join(", "))}; ${schema(OPENSIPS_SECRETS)};
         ${schema(OPENSIPS_SECRETS)};
+        CREATE TABLE people (username VARCHAR(64), ${OPENSIPS_SECRETS.map(column).join(", ")});
+        ${revocationSchema("mysql", PEOPLE, FIRST).join(";\n")};
         CREATE USER tool@'%' IDENTIFIED BY 'tool'; GRANT SELECT, INSERT, UPDATE, DELETE ON sip.subscriber TO tool@'%';
         CREATE USER reader@'%' IDENTIFIED BY 'reader'; GRANT SELECT ON sip.subscriber TO reader@'%';
         CREATE DATABASE kamailio; USE kamailio; ${tables(KAMAILIO_SECRETS.map(column).join(", "))};
@@ -270,6 +311,9 @@ Deno.test({
         },
       );
       await changes(t, (text) => tool.query(text), follower);
+      await t.step("without a domain column: in every realm", async () => {
+        await peopleChanges((text) => server.sql(`USE sip; ${text}`), store);
+      });
 
       await t.step("an id that was rolled back holds it back for a while only", async () => {
         const short = await Follower.start(store, { gapMs: 200 });

@@ -35,6 +35,16 @@ export interface CacheOptions {
   readonly reorderMs?: number;
 }
 
+/** What is left of the credentials in a cache. */
+export interface TokenFigures {
+  /** Tokens of all users' newest credentials. */
+  tokens: number;
+  /** Users with few left. */
+  low: number;
+  /** Users with none left, or without a credential. */
+  without: number;
+}
+
 /** Tries to load a user whom other threads push out of a cache that is far too small. */
 const MAX_TRIES = 100;
 const LONGEST_DIGEST = 32;
@@ -302,6 +312,29 @@ export class CredentialCache {
         this.#table.close(place);
       }
     }
+  }
+
+  /**
+   * Counts the tokens of the users in some places, for figures; a part at a time, since there may be millions.
+   *
+   * @param from where to begin, 0 at first
+   * @param lowWater a credential with so few tokens left is renewed
+   * @param into is added to
+   * @returns where to go on; -1: those were the last
+   */
+  countTokens(from: number, places: number, lowWater: number, now: number, into: TokenFigures): number {
+    const { unverifiedMax } = this.#memory;
+    const part = from < unverifiedMax ? 0 : 1;
+    const end = Math.min(from + places, this.#table.end(part));
+    for (let place = from; place < end; place++) {
+      const left = this.#records.tokensLeft(place, now);
+      if (left < 0) continue;
+      into.tokens += left;
+      if (left === 0) into.without++;
+      else if (left <= lowWater) into.low++;
+    }
+    if (end < this.#table.end(part)) return end;
+    return part === 0 ? unverifiedMax : -1;
   }
 
   /** Forgets a user. */

@@ -5,11 +5,15 @@ import {
   DbclientUnavailable,
   type DigestAnswer,
   type Identity,
+  noObservations,
   now,
+  type Observations,
+  observe,
   type VerifyStatus,
 } from "../mod.ts";
 import type { IssueOutcome, IssueService } from "./issue_service.ts";
 import type { VerifyService } from "./digest_authenticator.ts";
+import { DBCLIENT_BOUNDS } from "./metrics.ts";
 
 /** How long the first questions of a proxy that has just started wait for the connection, ms. */
 const FIRST_CONNECTION_MS = 1000;
@@ -19,6 +23,8 @@ export class DbclientService implements IssueService, VerifyService {
   /** Settles when the first connection is made, or is given up for now. */
   readonly #begun: Promise<unknown>;
   #hasBegun = false;
+  /** How long answers took, or failures, seconds. */
+  readonly seconds: Observations = noObservations(DBCLIENT_BOUNDS);
 
   /** @param log is told of faults, which cost the answer they concern and nothing else */
   constructor(
@@ -68,7 +74,9 @@ export class DbclientService implements IssueService, VerifyService {
 
   /** Hands a promise's value to `done`, or undefined when DBclient cannot answer. */
   #settle<T>(promise: Promise<T>, done: (value: T | undefined, now: number) => void): void {
-    promise.catch((error) => {
+    const askedAt = now();
+    const told = promise.finally(() => observe(this.seconds, DBCLIENT_BOUNDS, (now() - askedAt) / 1000));
+    told.catch((error) => {
       if (!(error instanceof DbclientUnavailable)) this.#fault(error);
       return undefined;
     }).then((value) => done(value, now())).catch((error) => this.#fault(error));

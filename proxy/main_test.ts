@@ -11,7 +11,7 @@ const USUAL = [...LISTEN, "--realm", "example.com", "--dbclient_port", "1"];
 /** One line on standard error, nothing on standard output, this exit code. */
 function assertOneLine({ code, out, err }: Outcome, expected: number, ...parts: readonly string[]): void {
   assertEquals([code, out], [expected, ""], err);
-  assertMatch(err, /^proxy: [^\n]+\n$/);
+  assertMatch(err, /^(?:\S+ (?:CRIT|ERR) \S+ )?proxy: [^\n]+\n$/);
   for (const part of parts) assertStringIncludes(err, part);
 }
 
@@ -22,7 +22,7 @@ Deno.test("proxy program: one ready line, and a clean end on SIGTERM and SIGINT"
     assertEquals([code, out], [0, ""]);
     assertMatch(
       err.split("\n").find((line) => line.includes("ready"))!,
-      /^proxy: ready on udp:127\.0\.0\.1:\d+, realm example\.com, auth pc, dbclient 127\.0\.0\.1:1, \S/,
+      /^\S+ NOTICE ready proxy: ready on udp:127\.0\.0\.1:\d+, realm example\.com, auth pc, dbclient 127\.0\.0\.1:1, \S/,
     );
   }
 });

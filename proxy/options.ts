@@ -1,5 +1,5 @@
 /** The proxy's flags; each is a key of the TOML file (`--config`) too. Names of the original and of OpenSIPS where there are such. */
-import { type FlagTable, type FlagValues, RUNTIME_FLAGS } from "../mod.ts";
+import { type FlagTable, type FlagValues, OBSERVATION_FLAGS, RUNTIME_FLAGS } from "../mod.ts";
 import { DISPATCHER_FLAGS } from "./dispatcher/options.ts";
 import { STREAM_FLAGS } from "./stream_options.ts";
 
@@ -375,6 +375,7 @@ export const PROXY_FLAGS = {
     help: "How long SIGTERM waits for requests to be answered; new ones get 503 meanwhile",
   },
   ...RUNTIME_FLAGS,
+  ...OBSERVATION_FLAGS,
   stats_file: {
     type: "text",
     value: "FILE",

@@ -1,5 +1,12 @@
 /** Puts the parts of a proxy together: sans-I/O, for the program and for simulations alike. */
-import { type Address, DEFAULT_VERIFIER_POLICY, type HashBackend, type Identity } from "../mod.ts";
+import {
+  type Address,
+  DEFAULT_VERIFIER_POLICY,
+  type HashBackend,
+  type Identity,
+  type TransactionLayer,
+} from "../mod.ts";
+import { flatCounters } from "./counters.ts";
 import { CredentialCache } from "./credential_cache.ts";
 import type { CredentialSource } from "./credential_source.ts";
 import { locationLimits, registrarOptions } from "./registrar/registrar_values.ts";
@@ -23,6 +30,7 @@ import type { ProxyEnvironment } from "./proxy_environment.ts";
 import { Registrar } from "./registrar/registrar.ts";
 import type { RouteFunction } from "./route.ts";
 import type { Settings } from "./settings.ts";
+import type { TargetState } from "./status.ts";
 
 /** How often next hops that are down are asked without `--ds_ping_interval`, s. */
 const DOWN_PING_S = 10;
@@ -30,6 +38,19 @@ const DOWN_PING_S = 10;
 /** RFC 3261 §18.1.1, as far as there is a listener where responses over TCP come in. */
 function longestByUdp({ udp_mtu }: ProxyValues, listen: readonly Address[]): number {
   return udp_mtu > 0 && listen.some(({ transport }) => transport === "tcp") ? udp_mtu : Infinity;
+}
+
+function transactionCounts({ size, counts, statistics }: TransactionLayer): Record<string, number> {
+  return {
+    transactions: size,
+    transactions_invite_server: counts.inviteServer,
+    transactions_invite_client: counts.inviteClient,
+    transactions_non_invite_server: counts.nonInviteServer,
+    transactions_non_invite_client: counts.nonInviteClient,
+    requests_sent_again: statistics.requestsRetransmitted,
+    responses_sent_again: statistics.responsesRetransmitted,
+    absorbed: statistics.absorbed,
+  };
 }
 
 function dispatcherCounts(dispatcher: Dispatcher): Record<string, number> {
@@ -192,12 +213,17 @@ export class Proxy {
     this.source.revoked(serial, users);
   }
 
+  /** The destinations of the dispatcher. */
+  get targets(): TargetState[] {
+    return [...this.dispatcher?.states() ?? []].map(({ set, uri, state }) => ({ set, uri, state }));
+  }
+
   /** Counters, for the statistics file and the end of the program. */
   statistics(): Record<string, number> {
     const { core, source, cache, digest } = this;
     return {
-      ...core.counters,
-      transactions: core.layer.size,
+      ...flatCounters(core.counters),
+      ...transactionCounts(core.layer),
       next_hops_down: this.nextHops.down,
       ...this.dispatcher === undefined ? {} : dispatcherCounts(this.dispatcher),
       users: cache.size,

@@ -8,6 +8,8 @@ import {
   ByteWriter,
   HeaderId,
   isReliable,
+  methodNumber,
+  METHODS,
   NO_TRANSACTION,
   Patch,
   popVia,
@@ -27,6 +29,7 @@ import {
 import { AcceptedToken } from "./accepted_token.ts";
 import { addChallenges, type BranchResponse } from "./best_response.ts";
 import { BranchIds } from "./branch_ids.ts";
+import { newProxyCounters, type ProxyCounters, refusalOf } from "./counters.ts";
 import { type Destination, Destinations, isAddress, isIpAddress, overTcp } from "./destination.ts";
 import { DialogTags } from "./dialog_tags.ts";
 import type { DigestAuthenticator } from "./digest_authenticator.ts";
@@ -36,7 +39,7 @@ import { hasAssertions, removeAssertions } from "./header_filter.ts";
 import { isTag, KeyedTag, TAG_DIGITS } from "./keyed_tag.ts";
 import { LocalNames } from "./local_names.ts";
 import { OwnRequests } from "./own_requests.ts";
-import type { HopWatch, ProxyCounters, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
+import type { HopWatch, ProxyEnvironment, ProxyOptions } from "./proxy_environment.ts";
 import { type PcAuthenticator, PcResult } from "./pc_authenticator.ts";
 import { NextRoute, OwnRouteReader } from "./own_route.ts";
 import { extensionRefusal, hopsRefusal, loopRefusal, type Refusal, uriRefusal } from "./request_check.ts";
@@ -60,14 +63,7 @@ const DROP = problem("drop", "", "");
 
 /** A stateful SIP proxy that authenticates. */
 export class ProxyCore implements TransactionUser, ForkCore {
-  readonly counters: ProxyCounters = {
-    received: 0,
-    malformed: 0,
-    forwarded: 0,
-    challenged: 0,
-    refused: 0,
-    strays: 0,
-  };
+  readonly counters: ProxyCounters = newProxyCounters();
   readonly layer: TransactionLayer;
   readonly contexts: ResponseContexts;
   readonly names: LocalNames;
@@ -147,6 +143,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const message = this.#message;
     const fault = message.parse(buffer, start, end);
     if (fault !== undefined) return this.#refuseMalformed(message, fault, from);
+    this.#count(message);
     if (!message.isRequest && !this.#isAnswer(message)) {
       this.counters.strays++;
       return;
@@ -161,6 +158,15 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (!this.names.isOwnHostAt(buffer, hostStart, hostEnd, explicitPort)) return false;
     // §16.7 step 3: there is another Via, but for those to the proxy's own requests.
     return response.secondVia() !== undefined || this.own.isAnswer(response);
+  }
+
+  #count(message: SipMessage): void {
+    if (message.isRequest) this.counters.requests[Math.min(methodNumber(message.method), METHODS.length)]++;
+    else this.counters.responsesReceived[Math.floor(message.status / 100)]++;
+  }
+
+  #countSent(status: number): void {
+    if (status !== 100) this.counters.responsesSent[Math.floor(status / 100)]++;
   }
 
   /**
@@ -273,7 +279,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
       strict,
     );
     if (this.draining && server !== NO_TRANSACTION && !request.hasToTag && message.method !== "CANCEL") {
-      this.counters.refused++;
+      this.counters.refusals.draining++;
       return this.reply(message, server, 503, undefined, RETRY_LATER, now);
     }
     this.#run(request);
@@ -294,6 +300,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   #refuse(message: SipMessage, server: TransactionId, refusal: Refusal, now: number): void {
     if (server === NO_TRANSACTION) return; // An ACK is never answered.
     const { status, reason, headers } = refusal;
+    this.counters.refusals[refusalOf(status)]++;
     this.reply(message, server, status, reason, headers, now);
   }
 
@@ -388,7 +395,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   }
 
   overloaded(message: SipMessage, from: Address): void {
-    this.counters.refused++;
+    this.counters.refusals.transactions++;
     if (message.method === "ACK") return;
     this.#replyStateless(message, from, 503, undefined, RETRY_LATER);
   }
@@ -474,6 +481,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (status >= 200) lines = this.#confirmationLine(message, server, now, lines);
     const out = this.#response;
     out.clear();
+    this.#countSent(status);
     const toTag = this.#toTagOf(message);
     writeResponse(out, message, status, reason, { toTag, headers, lines, source: layer.fromOf(server) });
     if (status >= 200) contexts.setAnswered(server);
@@ -624,6 +632,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     } else this.tryingSoon(server, now);
     const client = this.sendBranch(length, target, now);
     if (client === NO_TRANSACTION) {
+      this.counters.refusals.transactions++;
       return this.reply(message, server, 503, undefined, RETRY_LATER, now);
     }
     this.contexts.link(server, client);
@@ -693,6 +702,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (final) this.contexts.setAnswered(server);
     const length = patch.apply(this.#out, 0);
     this.counters.forwarded++;
+    this.#countSent(message.status);
     this.layer.respond(server, this.#out, 0, length, now);
   }
 
@@ -723,6 +733,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
       ...(transport === "TCP" ? { transport: "tcp" } : transport === "TLS" ? { transport: "tls" } : {}),
     };
     this.counters.forwarded++;
+    this.#countSent(message.status);
     this.environment.send(this.#out, 0, patch.apply(this.#out, 0), to);
   }
 
@@ -760,7 +771,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   }
 
   #refuseMalformed(message: SipMessage, problem: Problem, from: Address): void {
-    this.counters.malformed++;
+    this.counters.refusals.malformed++;
     if (problem.code === "drop") return;
     this.#replyStateless(message, from, problem.status, problemReason(problem), NO_HEADERS);
   }
@@ -775,6 +786,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     const via = message.topVia();
     const out = this.#response;
     out.clear();
+    this.#countSent(status);
     writeResponse(out, message, status, reason, { toTag: this.#toTagOf(message), headers, source: from });
     const to = via === undefined ? from : responseAddress(via, from, isReliable(from));
     this.environment.send(out.buffer, 0, out.length, to);

@@ -54,13 +54,3 @@ export interface ProxyEnvironment {
   /** Tells of something that an operator should know, without secrets. */
   log(event: string, fields: Readonly<Record<string, string | number>>): void;
 }
-
-/** What the core counts. */
-export interface ProxyCounters {
-  received: number;
-  malformed: number;
-  forwarded: number;
-  challenged: number;
-  refused: number;
-  strays: number;
-}

@@ -4,6 +4,7 @@ import {
   connectTls,
   DbclientConnection,
   type DbclientTls,
+  formatTransportAddress,
   type HashBackend,
   type Identity,
   type Located,
@@ -11,8 +12,10 @@ import {
   type SipTarget,
   systemRandom,
 } from "../mod.ts";
+import type { TokenFigures } from "./credential_cache.ts";
 import { DbclientService } from "./dbclient_service_io.ts";
 import { DIALOG_KEY_BYTES } from "./dialog_tags.ts";
+import { flatObservations } from "./metrics.ts";
 import type { ProxyValues } from "./options.ts";
 import { Proxy } from "./proxy.ts";
 import type { ProxyEnvironment } from "./proxy_environment.ts";
@@ -22,6 +25,8 @@ import { loadRoute } from "./route_io.ts";
 import type { Settings } from "./settings.ts";
 import { newLocator } from "./locator_io.ts";
 import { ProxySockets, type SocketPair } from "./sockets_io.ts";
+import type { ProxyState, ThreadState } from "./status.ts";
+import { TokenCount } from "./token_count_io.ts";
 import type { Warmup } from "./warmup_io.ts";
 
 /** How often timers are looked at, ms: the resolution of the transaction timers. */
@@ -69,6 +74,10 @@ export interface ProgramProxy {
   readonly preloaded: number;
   /** Counters; those of the end when it is closed. */
   statistics(): Record<string, number>;
+  /** What it is connected to, by worker. */
+  state(): ProxyState;
+  /** What is left of the credentials in the cache; may be some seconds old. */
+  tokens(): Promise<TokenFigures>;
   /** Waits until DBclient is connected, `ms` at most: the proxy serves without it too. */
   whenConnected(ms: number): Promise<void>;
   /** Changes the keys shared with DBclient, best first, for the links made from now on. */
@@ -90,7 +99,10 @@ export interface ProgramProxy {
 export class RunningProxy implements ProgramProxy {
   #sockets: ProxySockets | undefined;
   readonly #connection: DbclientConnection;
+  readonly #service: DbclientService;
+  readonly #since = Date.now() / 1000;
   #proxy!: Proxy;
+  #tokens!: TokenCount;
   /** Revocations that came before the proxy was there, for what it loads from a file. */
   #early: [serial: number, users: readonly Identity[] | undefined][] | undefined = [];
   #keeper: LocationKeeper | undefined;
@@ -124,6 +136,7 @@ export class RunningProxy implements ProgramProxy {
         if (!connected) this.#wereDown.add(name);
       },
     });
+    this.#service = new DbclientService(this.#connection, log);
   }
 
   /**
@@ -181,13 +194,14 @@ export class RunningProxy implements ProgramProxy {
       bound,
       hashes,
       environment,
-      new DbclientService(this.#connection, log),
+      this.#service,
       route,
     );
     if (warmup !== undefined) {
       const { records, issuedAt, serial } = warmup;
       this.#preloaded = this.#proxy.preload(records, issuedAt, serial, now());
     }
+    this.#tokens = new TokenCount(this.#proxy.cache, values.low_water);
     const early = this.#early ?? [];
     this.#early = undefined;
     for (const [serial, users] of early) this.#revoked(serial, users);
@@ -250,7 +264,34 @@ export class RunningProxy implements ProgramProxy {
   statistics(): Record<string, number> {
     // What V8 has of the process's resident memory, and how much of that is in use.
     const { heapTotal: heap_total, heapUsed: heap_used } = Deno.memoryUsage();
-    return { ...this.#proxy.statistics(), ...this.#sockets!.statistics(), heap_total, heap_used };
+    return {
+      ...this.#proxy.statistics(),
+      ...this.#sockets!.statistics(),
+      heap_total,
+      heap_used,
+      ...flatObservations(this.#service.seconds),
+    };
+  }
+
+  /** What this thread knows of others. */
+  get thread(): ThreadState {
+    return { dbclients: this.#connection.peers, targets: this.#proxy.targets };
+  }
+
+  state(): ProxyState {
+    const worker = {
+      number: 1,
+      serving: true,
+      since: this.#since,
+      ...this.thread,
+      counts: this.statistics(),
+    };
+    const listening = this.listening.map(formatTransportAddress);
+    return { listening, draining: this.#proxy.core.draining, workers: [worker] };
+  }
+
+  tokens(): Promise<TokenFigures> {
+    return this.#tokens.figures();
   }
 
   async reload(values: ProxyValues, settings: Settings, version: number): Promise<void> {

@@ -51,7 +51,7 @@ for (const workers of [1, 2]) {
         ...LISTEN,
         ...["--auth", "none", "--route", `${dir}/route.ts`, "--workers", String(workers)],
       );
-      const said = (times: number) => proxy.err.split("reloaded").length - 1 >= times;
+      const said = (times: number) => proxy.err.split("reloaded proxy: ").length - 1 >= times;
       assertEquals(await ask(phone, proxy.port), 480);
       const invite = request("INVITE", { via: via(phone), callId: `before-${workers}` });
       await phone.send(invite, proxy.port);

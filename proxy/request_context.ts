@@ -197,8 +197,10 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (this.#isBare) return "ok"; // docs/PROTOCOL.md §6
     const result = this.#result();
     const { nameFault } = this.#claim;
-    if (nameFault !== undefined) return result.be("malformed", nameFault);
-    const verdict = this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result);
+    const verdict = nameFault === undefined
+      ? this.core.pc.authorize(this.#message, kind, realm, this.#claim, this.#now, result)
+      : result.be("malformed", nameFault);
+    this.core.counters.pc[verdict]++;
     if (verdict === "ok" && this.#isAlive()) this.core.contexts.keepToken(this.server, result.accepted);
     if (verdict === "ok") this.#authenticatedRealm = realm;
     return verdict;
@@ -252,14 +254,14 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   #sendChallenge(kind: AuthKind, before: readonly string[]): void {
     const { core, server } = this;
     this.#progress = "done";
-    core.counters.challenged++;
+    core.counters.challenges[before.length > 0 ? "both" : "pc"]++;
     core.reply(this.#message, server, kind.status, kind.reason, before, this.#now, core.lines);
   }
 
   #refuseChallenge(retryAfter: number): void {
     const { core, server } = this;
     this.#progress = "done";
-    core.counters.refused++;
+    core.counters.refusals.unavailable++;
     core.reply(this.#message, server, 503, undefined, [`Retry-After: ${retryAfter}`], this.#now);
   }
 
@@ -291,12 +293,14 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     this.#keep();
     const { nameFault } = this.#claim;
     if (nameFault !== undefined) {
+      this.core.counters.digest.malformed++;
       this.#digestResult = { verdict: "malformed", reason: nameFault };
       return Promise.resolve("malformed");
     }
     return new Promise((resolve) => {
       this.core.digest.authorize(this.#message, kind, realm, this.fromUser, this.#now, (result, now) => {
         this.#now = now;
+        this.core.counters.digest[result.verdict]++;
         this.#digestResult = result;
         this.#digestAccepted = result.verdict === "ok";
         if (this.#digestAccepted && this.#isAlive()) this.core.contexts.setTrusted(this.server);
@@ -313,7 +317,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (answer === "forward") return this.reply(500, "Challenge after a verdict of ok");
     if (answer === "refuse") return this.#refuse(status!, this.#digestResult?.reason);
     if (this.#claim.nameFault !== undefined) return this.#refuse(400, this.#claim.nameFault);
-    this.core.counters.challenged++;
+    this.core.counters.challenges.digest++;
     this.reply(kind.status, kind.reason, this.#digestLines(kind, realm, stale ?? false));
   }
 
@@ -336,9 +340,16 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   #refuse(status: number, reason: string | undefined): void {
-    this.core.counters.refused++;
-    if (status === 503) return this.reply(503, undefined, ["Retry-After: 5"]);
-    if (status === 403) return this.reply(403, "Forbidden (user name is not that of From)");
+    const { refusals } = this.core.counters;
+    if (status === 503) {
+      refusals.unavailable++;
+      return this.reply(503, undefined, ["Retry-After: 5"]);
+    }
+    if (status === 403) {
+      refusals.forbidden++;
+      return this.reply(403, "Forbidden (user name is not that of From)");
+    }
+    refusals.bad_answer++;
     return this.reply(status, reason === undefined ? undefined : `Bad Request (${reason})`);
   }
 
@@ -537,6 +548,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   drop(): void {
     if (this.#over()) return;
     this.#progress = "done";
+    this.core.counters.dropped++;
     if (this.server !== NO_TRANSACTION) this.core.layer.end(this.server, this.#now);
   }
 

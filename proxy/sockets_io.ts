@@ -133,6 +133,8 @@ export class ProxySockets {
       datagrams_dropped: sum("dropped"),
       datagrams_truncated: sum("truncated"),
       tcp_connections: this.#streams.size,
+      connections_tcp: this.#streams.sizeOf("tcp"),
+      connections_tls: this.#streams.sizeOf("tls"),
       tcp_accepted: accepted,
       tcp_opened: opened,
       tcp_refused: refused,

@@ -280,6 +280,9 @@ Deno.test("revoke and schema: what is wrong is one line", () =>
     for (const command of [["revoke", "--help"], ["schema", "--revocation", "--help"]]) {
       assertMatch((await run("dbclient", ...command)).out, /^Usage: dbclient /);
     }
+    const without = await succeeded("dbclient", "schema", "--revocation", "--use_domain", "0");
+    assertMatch(without, /VALUES \(COALESCE\(NEW\.`username`, ''\), ''\)/);
+    assertEquals(/(NEW|OLD)\.`domain`/.test(without), false);
     // A schema that could not be applied has left nothing that would refuse changes.
     await succeeded("dbclient", "users", "remove", "alice@example.com", "--db", db);
   }));

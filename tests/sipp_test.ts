@@ -135,7 +135,16 @@ for (const auth of ["pc", "both"]) {
     // The built-in scenario gives no Record-Route back; our callers send everything to the proxy, as SIPp does.
     fn: () =>
       withSystem(["-sn", "uas"], ["--auth", auth], async ({ proxy }) => {
-        const users = ["--users", "user%d", "--password", "password-%d", "--from", "0", "--count", "20"];
+        const users = [
+          "--user_pattern",
+          "user%d",
+          "--password",
+          "password-%d",
+          "--from",
+          "0",
+          "--count",
+          "20",
+        ];
         const { code, out, err } = await uac(
           [
             ...["-r", "100", "-m", String(CALLS), "--realm", "example.com", "--auth", "pc", "--quiet"],
@@ -155,7 +164,7 @@ Deno.test({
   ignore,
   fn: () =>
     withSystem(["-sf", `${SCENARIOS}called.xml`], ["--auth_methods", "INVITE,BYE"], async ({ proxy }) => {
-      const users = ["--users", "user%d", "--password", "password-%d", "--from", "0", "--count", "20"];
+      const users = ["--user_pattern", "user%d", "--password", "password-%d", "--from", "0", "--count", "20"];
       const { code, out, err } = await uac(
         [
           ...["-r", "100", "-m", String(CALLS), "--realm", "example.com", "--auth", "pc", "--quiet"],

@@ -1,16 +1,18 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { loadHashBackend } from "../mod.ts";
 import { type AuthMode, type AuthOptions } from "./authenticator.ts";
-import { UAC } from "./builtin.ts";
 import type { EngineOptions } from "./engine.ts";
 import { AuthServer, type AuthServerOptions } from "./test_auth_server.ts";
 import { type NetworkFaults, TestNetwork } from "./test_network.ts";
-import { patternUsers } from "./users.ts";
+import { InjectionFiles, patternFile } from "./injection.ts";
+import { UAC } from "./test_scenarios.ts";
 
 const { backend: hashes } = await loadHashBackend();
 const LOCAL = { host: "10.0.0.1", port: 5070 };
 const REMOTE = { host: "10.0.0.9", port: 5060 };
 const REALM = "example.com";
+
+const callers = (count: number) => new InjectionFiles([patternFile("user%d", "pw%d", 1, count)]);
 
 interface Setup {
   readonly server?: Partial<AuthServerOptions>;
@@ -36,13 +38,12 @@ function setup({ server = {}, auth = {}, engine = {}, faults = {}, seed = 1 }: S
     scenario: UAC,
     local: LOCAL,
     remote: REMOTE,
-    domain: REALM,
     hashes,
-    users: patternUsers("user%d", "pw%d", 1, 5),
+    files: callers(5),
     rate: 10,
     calls: 100,
     recvTimeout: 60_000,
-    auth,
+    auth: { realms: [REALM], ...auth },
     ...engine,
   });
   const run = () => {
@@ -102,7 +103,7 @@ Deno.test("whoever has verified PC refuses a later Digest challenge (docs/PROTOC
   const offers: ("PC" | "Digest")[] = ["PC"];
   const { run, caller, network, proxy } = setup({
     server: { offers },
-    engine: { users: patternUsers("user%d", "pw%d", 1, 1), calls: 3, rate: 1 },
+    engine: { files: callers(1), calls: 3, rate: 1 },
   });
   network.run(() => caller.statistics.ok === 1);
   offers[0] = "Digest";
@@ -120,12 +121,9 @@ Deno.test("a wrong password ends after one Digest answer; with PC after the six 
   assertEquals(pc.auth.confirmed, 0);
 });
 
-Deno.test("a user without a password answers nothing; neither does an engine without hashes", () => {
-  const users = patternUsers("user%d", undefined, 1, 1);
-  for (const engine of [{ users, calls: 1 }, { hashes: undefined, calls: 1 }]) {
-    const { failures } = setup({ engine }).run();
-    assertEquals(failures, { "auth: no_password": 1 });
-  }
+Deno.test("an engine without hashes answers nothing", () => {
+  const { failures } = setup({ engine: { hashes: undefined, calls: 1 } }).run();
+  assertEquals(failures, { "auth: no_password": 1 });
 });
 
 Deno.test("a challenge of another realm is not answered", () => {
@@ -176,7 +174,7 @@ for (const seed of [31, 32, 33]) {
     const { run } = setup({
       seed,
       faults: { loss: 0.05, duplication: 0.05, delay: [1, 60] },
-      engine: { rate: 100, calls: 300, users: patternUsers("user%d", "pw%d", 1, 3) },
+      engine: { rate: 100, calls: 300, files: callers(3) },
       server: { chain: 20, methods: ["INVITE", "BYE"] },
     });
     const { calls, failures, auth } = run();

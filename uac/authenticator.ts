@@ -3,7 +3,9 @@
  * what the other side has proved (docs/PROTOCOL.md §4, §5, §7; Digest: RFC 3261 §22).
  */
 import {
+  type AgentAccount,
   type AgentRefusal,
+  type AgentState,
   answerDigest,
   type ByteWriter,
   DEFAULT_AGENT_POLICY,
@@ -32,7 +34,13 @@ import {
   writePcAnswer,
 } from "../mod.ts";
 import type { AuthCounters } from "./statistics.ts";
-import type { User } from "./users.ts";
+
+/** Whose credentials a call has. */
+export interface User {
+  readonly username: string;
+  /** undefined: no challenge can be answered. */
+  readonly password: string | undefined;
+}
 
 /** What is answered: `any` is PC where it is offered or has been verified before, else Digest. */
 export type AuthMode = "pc" | "digest" | "any";
@@ -54,8 +62,8 @@ export interface AuthOptions {
   readonly preemptive: boolean;
   /** Requests other than the first of a call carry them too; else only once the hop has challenged such a request. */
   readonly bye: boolean;
-  /** Challenges of other realms are not answered. */
-  readonly realm: string;
+  /** Challenges of other realms are not answered; absent: those of any realm are. */
+  readonly realms?: readonly string[];
   /** The next hop, for the agents' memory. */
   readonly hop: string;
 }
@@ -67,11 +75,15 @@ const CNONCE_BYTES = 8;
 /** What a user remembers between calls. */
 interface UserMemory {
   readonly user: User;
+  readonly accounts: AgentAccount[];
   readonly agent: PcAgent | undefined;
   /** The header that was asked for last: Proxy-Authorization by a proxy, Authorization by a server. */
   header: string;
-  /** HA1 by algorithm, made once. */
-  readonly ha1: Partial<Record<DigestAlgorithm, string>>;
+  /** HA1 by algorithm and realm, made once. */
+  readonly ha1: Map<string, Partial<Record<DigestAlgorithm, string>>>;
+  /** The nonce that was answered last, and how often. */
+  nonce: string;
+  count: number;
 }
 
 /** The request that is being written. */
@@ -80,6 +92,15 @@ export interface OutgoingRequest {
   readonly uri: string;
   readonly callId: string;
   readonly cseq: number;
+  /** For auth-int; looked at only then. */
+  readonly body?: Uint8Array;
+}
+
+/** The challenges of a response that are for us. */
+interface Challenge {
+  readonly pc: readonly PcChallenge[];
+  /** One for each realm. */
+  readonly digest: readonly DigestChallenge[];
 }
 
 /** The authentication of one request of a call, from its first sending to its final response. Reused. */
@@ -89,9 +110,7 @@ export class RequestAuth {
   /** @internal */
   exchange: Exchange | undefined;
   /** @internal challenges that the next sending answers; undefined: it is a new request */
-  challenge:
-    | { readonly pc: readonly PcChallenge[]; readonly digest: DigestChallenge | undefined }
-    | undefined;
+  challenge: Challenge | undefined;
   /** @internal */
   header = "Proxy-Authorization";
   /** @internal identity of the request as sent last */
@@ -100,6 +119,8 @@ export class RequestAuth {
   cseq = 0;
   /** @internal what it carried */
   sent: "nothing" | "preemptive" | "pc" | "digest" = "nothing";
+  /** @internal Digest challenges that it answered, one for each realm */
+  answered: readonly DigestChallenge[] = [];
   /** @internal */
   digestAnswers = 0;
 
@@ -107,16 +128,23 @@ export class RequestAuth {
   clear(): void {
     this.memory = this.exchange = this.challenge = undefined;
     this.sent = "nothing";
+    this.digestAnswers = 0;
     this.header = "Proxy-Authorization";
+    if (this.answered.length > 0) this.answered = [];
   }
 }
 
+/** What the agents of a run remember, by user name: for the next run. It holds no secrets. */
+export type ChainStates = Readonly<Record<string, AgentState>>;
+
 /** Authenticates the requests of a run. */
 export class Authenticator {
-  readonly #memories: (UserMemory | undefined)[] = [];
+  readonly #memories = new Map<string, UserMemory>();
   readonly #hasher: DigestHasher;
   /** Methods that the hop has challenged. */
   readonly #challenged = new Set<string>();
+  #states: ChainStates = {};
+  #used = false;
 
   constructor(
     private readonly options: AuthOptions,
@@ -127,10 +155,48 @@ export class Authenticator {
     this.#hasher = new DigestHasher(hashes);
   }
 
-  /** Prepares `auth` for the requests of a call of the user with this index. */
-  assign(auth: RequestAuth, index: number, user: User): void {
+  /** Chain states of an earlier run; before the first call. */
+  restore(states: ChainStates): void {
+    this.#states = states;
+    this.#used = Object.keys(states).length > 0;
+  }
+
+  /** Nobody has ever asked for authentication, and nothing is known from before: there is nothing to write. */
+  get idle(): boolean {
+    return !this.#used;
+  }
+
+  /** What the next run may be given; users that made no call keep theirs. */
+  states(): ChainStates {
+    const states: Record<string, AgentState> = { ...this.#states };
+    for (const [name, { agent }] of this.#memories) {
+      const state = agent?.state();
+      if (state !== undefined && state.chains.length > 0) states[name] = state;
+    }
+    return states;
+  }
+
+  /** Prepares `auth` for the requests of a call of this user. */
+  assign(auth: RequestAuth, user: User): void {
     auth.clear();
-    auth.memory = this.#memories[index] ??= this.#remember(user);
+    auth.memory = this.#memoryOf(user);
+  }
+
+  /** Gives a request credentials, or other ones than it had. Those that it has stay as they are. */
+  use(auth: RequestAuth, username: string, password: string): void {
+    const { memory } = auth;
+    if (memory?.user.username === username && memory.user.password === password) return;
+    auth.memory = this.#memoryOf({ username, password });
+    auth.exchange = undefined;
+  }
+
+  #memoryOf(user: User): UserMemory {
+    let memory = this.#memories.get(user.username);
+    if (memory === undefined || memory.user.password !== user.password) {
+      memory = this.#remember(user);
+      this.#memories.set(user.username, memory);
+    }
+    return memory;
   }
 
   /**
@@ -172,26 +238,35 @@ export class Authenticator {
       const header = parseAuthAt(message.buffer, message.valueStart(i), message.valueEnd(i));
       if (header.scheme.toUpperCase() === PC_SCHEME) {
         const parsed = parsePcChallenge(header);
-        if (!isMalformed(parsed)) pc.push(parsed);
+        if (!isMalformed(parsed) && this.#isOurs(parsed.realm)) pc.push(parsed);
       } else if (header.scheme.toLowerCase() === "digest") {
         const parsed = parseDigestChallenge(header);
-        if (!isMalformed(parsed)) digest.push(parsed);
+        if (!isMalformed(parsed) && this.#isOurs(parsed.realm)) digest.push(parsed);
       }
     }
+    // The request may have been sent without a word of authentication: what it was, the response says.
+    auth.callId = message.callId;
+    auth.cseq = message.cseqNumber;
     this.#challenged.add(message.cseqMethod);
+    this.#used = true;
     this.counters.challenges++;
     if (pc.some(({ guide }) => guide !== undefined)) this.counters.guided++;
-    auth.challenge = { pc, digest: selectDigest(digest, { realm: this.options.realm }) };
+    const realms = new Set(digest.map(({ realm }) => realm));
+    auth.challenge = { pc, digest: [...realms].map((realm) => selectDigest(digest, { realm })!) };
   }
 
   /** Takes in a final response that is no challenge: what does it prove? */
   answered(auth: RequestAuth, message: SipMessage): void {
+    if (!this.#used) return;
     const { exchange, sent } = auth;
-    auth.challenge = undefined;
-    if (sent === "nothing" || sent === "digest" || exchange === undefined) return;
+    auth.challenge = auth.exchange = undefined;
+    auth.sent = "nothing";
+    auth.digestAnswers = 0;
+    if (auth.answered.length > 0) auth.answered = [];
+    if (sent === "nothing" || exchange === undefined || exchange.sent.length === 0) return;
     if (sent === "preemptive") this.counters.preemptiveAccepted++;
     const infos: PcInfo[] = [];
-    for (const id of [HeaderId.PROXY_AUTHENTICATION_INFO, HeaderId.AUTHENTICATION_INFO]) {
+    for (const id of INFO_HEADERS) {
       for (let i = message.first(id); i >= 0; i = message.next(i)) {
         const header = parseAuthAt(message.buffer, message.valueStart(i), message.valueEnd(i));
         if (header.scheme.toUpperCase() !== PC_SCHEME) continue;
@@ -203,19 +278,46 @@ export class Authenticator {
     if (result === "confirmed") this.counters.confirmed++;
     else if (result === "unconfirmed") this.counters.unconfirmed++;
     else if (result === "wrong_rspauth") this.counters.wrong++;
-    auth.sent = "nothing";
+  }
+
+  #isOurs(realm: string): boolean {
+    const { realms } = this.options;
+    return realms === undefined || realms.includes(realm);
   }
 
   #remember(user: User): UserMemory {
     const { username, password } = user;
-    const { mode, realm, preemptive } = this.options;
-    const agent = mode === "digest" || password === undefined ? undefined : new PcAgent(
-      this.hashes,
-      this.random,
-      [{ username, realm, password }],
-      { ...DEFAULT_AGENT_POLICY, preemptive, maxChains: CHAINS_PER_USER },
-    );
-    return { user, agent, header: "Proxy-Authorization", ha1: {} };
+    const { mode, realms = [], preemptive } = this.options;
+    const accounts: AgentAccount[] = password === undefined
+      ? []
+      : realms.map((realm) => ({ username, realm, password }));
+    const memory: UserMemory = {
+      user,
+      accounts,
+      agent: mode === "digest" || password === undefined
+        ? undefined
+        : new PcAgent(this.hashes, this.random, accounts, {
+          ...DEFAULT_AGENT_POLICY,
+          preemptive,
+          maxChains: CHAINS_PER_USER,
+        }),
+      header: "Proxy-Authorization",
+      ha1: new Map(),
+      nonce: "",
+      count: 0,
+    };
+    const state = Object.hasOwn(this.#states, username) ? this.#states[username] : undefined;
+    if (state !== undefined && memory.agent !== undefined) {
+      for (const { realm } of state.chains) this.#addAccount(memory, realm);
+      memory.agent.restore(state);
+    }
+    return memory;
+  }
+
+  /** With no realm configured, the realm of whoever is called is answered. */
+  #addAccount({ accounts, user: { username, password } }: UserMemory, realm: string): void {
+    if (!this.#isOurs(realm) || accounts.some((account) => account.realm === realm)) return;
+    accounts.push({ username, realm, password: password! });
   }
 
   /** A new request: tokens unasked, where they are likely to be wanted. */
@@ -237,36 +339,69 @@ export class Authenticator {
   #answer(
     out: ByteWriter,
     auth: RequestAuth,
-    { pc, digest }: NonNullable<RequestAuth["challenge"]>,
+    { pc, digest }: Challenge,
     request: OutgoingRequest,
   ): AuthFailure | undefined {
-    const { mode, realm } = this.options;
-    const { memory, exchange } = auth;
+    const { memory } = auth;
     if (memory?.user.password === undefined) return "no_password";
+    memory.header = auth.header;
     const { agent } = memory;
-    if (agent !== undefined && exchange !== undefined && pc.some((challenge) => challenge.realm === realm)) {
-      const reaction = agent.challenged(exchange, pc, auth, request);
+    let written = false;
+    if (agent !== undefined && pc.length > 0) {
+      for (const { realm } of pc) this.#addAccount(memory, realm);
+      auth.exchange ??= agent.begin(this.options.hop);
+      const reaction = agent.challenged(auth.exchange, pc, auth, request);
       if (reaction.kind === "refuse") return reaction.reason;
       writeAnswers(out, auth.header, reaction.answers);
       auth.sent = "pc";
       this.counters.pcAnswers++;
-      return undefined;
+      written = true;
     }
-    if (mode === "pc" || digest === undefined || agent?.hasVerified(realm)) return "no_usable_challenge";
+    // A realm that has proved to know PC is never answered with Digest.
+    const weaker = this.options.mode === "pc"
+      ? []
+      : digest.filter(({ realm }) =>
+        !(written && pc.some((challenge) => challenge.realm === realm)) && agent?.hasVerified(realm) !== true
+      );
+    if (weaker.length === 0) return written ? undefined : "no_usable_challenge";
     // The same secret again would be refused again; only `stale` says that the nonce was to blame.
-    if (auth.sent === "digest" && digest.stale !== true) return "rejected";
+    for (const { realm, stale } of weaker) {
+      if (stale !== true && auth.answered.some((answered) => answered.realm === realm)) return "rejected";
+    }
     if (++auth.digestAnswers > MAX_CHALLENGES_PER_REQUEST) return "too_many_challenges";
-    const { username, password } = memory.user;
-    const ha1 = memory.ha1;
-    ha1[digest.algorithm] ??= digestHa1(this.#hasher, digest.algorithm, username, digest.realm, password!);
-    const cnonce = toHex(this.random.bytes(CNONCE_BYTES));
-    out.text(auth.header).text(": ");
-    out.text(answerDigest(this.#hasher, digest, { username, ha1 }, request, cnonce, 1));
-    auth.sent = "digest";
+    // A proxy further up asks only after those before it have let the request through: they need answers again.
+    const again = auth.answered.filter(({ realm }) => !digest.some((challenge) => challenge.realm === realm));
+    auth.answered = [...weaker, ...again];
+    for (const challenge of auth.answered) {
+      if (written) out.crlf();
+      out.text(auth.header).text(": ").text(this.#digest(memory, challenge, request));
+      written = true;
+    }
+    if (auth.sent !== "pc" || pc.length === 0) auth.sent = "digest";
     this.counters.digestAnswers++;
     return undefined;
   }
+
+  #digest(memory: UserMemory, challenge: DigestChallenge, request: OutgoingRequest): string {
+    const { username, password } = memory.user;
+    let ha1 = memory.ha1.get(challenge.realm);
+    if (ha1 === undefined) memory.ha1.set(challenge.realm, ha1 = {});
+    ha1[challenge.algorithm] ??= digestHa1(
+      this.#hasher,
+      challenge.algorithm,
+      username,
+      challenge.realm,
+      password!,
+    );
+    // How often a nonce was used is counted over the calls of a user (RFC 7616 §3.4.5).
+    memory.count = memory.nonce === challenge.nonce ? memory.count + 1 : 1;
+    memory.nonce = challenge.nonce;
+    const cnonce = toHex(this.random.bytes(CNONCE_BYTES));
+    return answerDigest(this.#hasher, challenge, { username, ha1 }, request, cnonce, memory.count);
+  }
 }
+
+const INFO_HEADERS = [HeaderId.PROXY_AUTHENTICATION_INFO, HeaderId.AUTHENTICATION_INFO];
 
 /** One header line per answer; the line end of the last is the template's. */
 function writeAnswers(out: ByteWriter, header: string, answers: readonly PcAnswer[]): void {

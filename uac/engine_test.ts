@@ -7,9 +7,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { seededRandom, SipMessage } from "../mod.ts";
-import { UAC, UAS } from "./builtin.ts";
 import type { Engine } from "./engine.ts";
-import type { Scenario } from "./scenario.ts";
+import { scenarioOf, UAC, UAS } from "./test_scenarios.ts";
 import { type NetworkFaults, TestNetwork } from "./test_network.ts";
 
 const CALLER = { host: "10.0.0.1", port: 5070 };
@@ -147,25 +146,17 @@ Deno.test("a response with another branch, CSeq or Call-ID is not believed", () 
 
 Deno.test("a call that is refused is acknowledged and counted by status", () => {
   const network = new TestNetwork(6);
-  const busy: Scenario = {
-    name: "busy",
-    role: "server",
-    steps: [
-      { kind: "recv", request: "INVITE" },
-      {
-        kind: "send",
-        retrans: 500,
-        message: `SIP/2.0 486 Busy Here
-          [last_Via:]
-          [last_From:]
-          [last_To:];tag=[local_tag]
-          [last_Call-ID:]
-          [last_CSeq:]
-          Content-Length: [len]`,
-      },
-      { kind: "recv", request: "ACK" },
-    ],
-  };
+  const busy = scenarioOf(`<recv request="INVITE"/>
+    <send retrans="500"><![CDATA[
+      SIP/2.0 486 Busy Here
+      [last_Via:]
+      [last_From:]
+      [last_To:];tag=[local_tag]
+      [last_Call-ID:]
+      [last_CSeq:]
+      Content-Length: [len]
+    ]]></send>
+    <recv request="ACK"/>`);
   const called = network.engine({ scenario: busy, local: CALLED });
   const caller = network.engine({ scenario: UAC, local: CALLER, remote: CALLED, calls: 1 });
   network.run(() => caller.done && called.open === 0, 5000);

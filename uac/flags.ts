@@ -7,16 +7,16 @@ import {
   RUNTIME_FLAGS,
   UsageError,
 } from "../mod.ts";
-import { SCENARIOS } from "./builtin.ts";
+import { BUILTIN } from "./builtin.ts";
+import { readCircuits, readSippArguments, type SippArguments } from "./sipp_options.ts";
 
-/** All flags. */
+/** All flags but those of sipp_options.ts. */
 export const FLAGS = {
-  sn: {
-    type: "choice",
-    choices: Object.keys(SCENARIOS),
-    default: "uac",
-    help: "Built-in scenario: uac places calls, uas is called",
-  },
+  sf: { type: "text", value: "FILE", help: "Scenario, in SIPp's XML" },
+  sn: { type: "choice", choices: Object.keys(BUILTIN), default: "uac", help: "Built-in scenario" },
+  sd: { type: "choice", choices: Object.keys(BUILTIN), help: "Print a built-in scenario" },
+  oocsf: { type: "text", value: "FILE", help: "Scenario for requests that belong to no call" },
+  oocsn: { type: "choice", choices: Object.keys(BUILTIN), help: "The same, built in" },
   r: { type: "number", default: 10, min: 0.001, max: 1_000_000, unit: "calls per -rp", help: "Call rate" },
   rp: {
     type: "integer",
@@ -34,13 +34,20 @@ export const FLAGS = {
     unit: "calls",
     help: "Calls open at once; more wait, and their waiting counts as latency; 0: no limit",
   },
+  users: {
+    type: "integer",
+    min: 1,
+    max: 1_000_000,
+    unit: "users",
+    help: "Instead of a rate: so many users, each with one call after the other",
+  },
   d: {
     type: "integer",
     default: 0,
     min: 0,
     max: 86_400_000,
     unit: "ms",
-    help: "Length of the scenario's pause",
+    help: "Length of pauses without one",
   },
   i: { type: "text", value: "ADDRESS", help: "Local IP address; without it one that reaches the remote" },
   p: {
@@ -49,35 +56,51 @@ export const FLAGS = {
     max: 65535,
     help: "Local port; without it any as caller, 5060 as called side",
   },
-  t: { type: "choice", choices: ["u1"], default: "u1", help: "Transport: u1 is UDP with one socket" },
-  s: { type: "text", value: "USER", default: "service", help: "User part that is called" },
-  realm: {
-    type: "text",
-    value: "DOMAIN",
-    help: "Domain of From, and the realm that is answered; without it the remote host",
+  t: {
+    type: "choice",
+    choices: ["u1", "un", "ui", "t1", "tn", "l1", "ln", "s1", "sn", "c1", "cn"],
+    default: "u1",
+    help:
+      "Transport: UDP or TCP with one socket (u1, t1), one per call (un, tn), one per address of -ip_field (ui)",
   },
-  au: { type: "text", value: "USER", help: "User name of the caller" },
-  ap: { type: "text", value: "PASSWORD", secret: true, help: "The caller's password" },
-  users: { type: "text", value: "PATTERN", help: "User names with a number, such as user%06d" },
+  max_socket: {
+    type: "integer",
+    default: 50_000,
+    min: 1,
+    max: 1_000_000,
+    unit: "sockets",
+    help: "With un and tn: more calls wait for a socket",
+  },
+  ip_field: { type: "integer", default: 0, min: 0, help: "With ui: the field with the local address" },
+  rsa: { type: "text", value: "HOST[:PORT]", help: "Everything is sent there, whatever the messages say" },
+  s: { type: "text", value: "USER", default: "service", help: "User part that is called: [service]" },
+  realm: {
+    type: "list",
+    value: "DOMAIN",
+    help: "Realms that are answered, the first as domain of From; without it any realm of the remote",
+  },
+  au: {
+    type: "text",
+    value: "USER",
+    help: "User name for [authentication]; without it that of the line, or -s",
+  },
+  ap: { type: "text", value: "PASSWORD", secret: true, help: "Its password" },
+  auth_uri: { type: "text", value: "URI", help: "URI that is signed; without it the Request-URI" },
+  user_pattern: { type: "text", value: "PATTERN", help: "Callers with a number, such as user%06d: [field0]" },
   password: {
     type: "text",
     value: "PATTERN",
     secret: true,
-    help: "Their passwords, with the same number if there is a %d",
+    help: "Their passwords, with the same number if there is a %d: [field1]",
   },
-  from: { type: "integer", default: 1, min: 0, help: "First number of --users" },
+  from: { type: "integer", default: 1, min: 0, help: "First number of --user_pattern" },
   count: {
     type: "integer",
     default: 1000,
     min: 1,
     max: 100_000_000,
     unit: "users",
-    help: "Users of --users",
-  },
-  inf: {
-    type: "text",
-    value: "FILE",
-    help: "Injection file: SEQUENTIAL or RANDOM, then user;password lines; users are taken in turn",
+    help: "Users of --user_pattern",
   },
   auth: {
     type: "choice",
@@ -85,11 +108,17 @@ export const FLAGS = {
     default: "any",
     help: "Challenges answered; any: PC where it is offered or was verified before, else Digest",
   },
+  pc_only: { type: "boolean", help: "Digest is never answered: the same as --auth pc" },
   preemptive: { type: "boolean", default: true, help: "Send PC tokens before they are asked for" },
   bye: {
     type: "boolean",
     help:
       "Send them with every BYE too; without it only after a BYE was challenged. Challenges are answered always",
+  },
+  chain_state: {
+    type: "text",
+    value: "FILE",
+    help: "Keep there which tokens were sent, for the next run; only its owner may read it",
   },
   recv_timeout: {
     type: "integer",
@@ -106,27 +135,78 @@ export const FLAGS = {
     unit: "s",
     help: "End of the run: no new calls, open ones are given 5 s; 0: none",
   },
+  timeout_error: { type: "boolean", help: "Exit code 255 when -timeout has ended the run" },
+  sleep: { type: "number", default: 0, min: 0, unit: "s", help: "Wait before the start" },
+  nr: { type: "boolean", help: "Send nothing again over UDP" },
+  max_retrans: { type: "integer", min: 0, help: "Retransmissions of a message; without it for 32 s" },
+  max_invite_retrans: { type: "integer", min: 0, help: "The same of INVITE" },
+  max_non_invite_retrans: { type: "integer", min: 0, help: "The same of others" },
+  T2: { type: "integer", default: 4000, min: 1, unit: "ms", help: "Longest interval of retransmissions" },
+  lost: { type: "number", default: 0, min: 0, max: 100, unit: "%", help: "Messages that get lost by will" },
+  aa: { type: "boolean", help: "Answer INFO, NOTIFY, OPTIONS and UPDATE with 200" },
+  nd: { type: "boolean", help: "Do nothing that the scenario does not say" },
+  default_behaviors: {
+    type: "list",
+    value: "NAME",
+    default: ["all"],
+    help: "all, none, bye, abortunexp, pingreply; -NAME without it",
+  },
+  pause_msg_ign: { type: "boolean", help: "Pass over what comes during a pause" },
+  base_cseq: { type: "integer", default: 1, min: 0, help: "First [cseq]" },
+  cid_str: { type: "text", value: "PATTERN", help: "Call-IDs: %u call number, %p process, %s address" },
+  tdmmap: { type: "text", value: "MAP", help: "Circuits, such as {0-3}{99}{5-8}{1-31}" },
+  mi: { type: "text", value: "ADDRESS", help: "[media_ip]; without it the local address" },
+  mp: { type: "integer", default: 6000, min: 0, max: 65535, help: "[media_port]" },
+  file_dir: { type: "list", value: "DIR", help: "Folders that [file name=] may read; without it none" },
+  allow_exec: {
+    type: "boolean",
+    help: "<exec command> may run programs: needs deno run --allow-run as well",
+  },
   trace_err: { type: "boolean", help: "Say each failed call and unexpected message on standard error" },
+  buff_size: { type: "integer", min: 0, unit: "bytes", help: "Accepted for SIPp's sake: buffers are 4 MiB" },
+  bind_local: { type: "boolean", help: "Accepted for SIPp's sake: sockets are bound to the local address" },
   nostdin: { type: "boolean", help: "Accepted for SIPp's sake: standard input is never read" },
+  v: { type: "boolean", help: "Print the version" },
   quiet: { type: "boolean", help: "No progress line" },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
   ...RUNTIME_FLAGS,
+  io_wait: { ...RUNTIME_FLAGS.io_wait, default: 2 },
 } as const satisfies FlagTable;
 
 /** First line of `--help`. */
 export const USAGE = "Usage: deno task uac [flags] REMOTE[:PORT]      places calls (-sn uac)\n" +
-  "       deno task uac [flags] -sn uas             is called";
+  "       deno task uac [flags] -sn uas             is called\n" +
+  "       deno task uac lint FILE…                  checks scenarios";
 /** Last lines of `--help`. */
-export const NOTES =
-  "Exit code: 0 every call succeeded, 1 a call failed or the run could not start, 2 the command line is wrong.\n" +
+export const NOTES = "SIPp's flags with two values, and those that may stand several times:\n" +
+  "  -inf FILE            Injection file: SEQUENTIAL, RANDOM or USER, then lines of fields between semicolons\n" +
+  "  -infindex FILE FIELD Make lines findable by a field, for <lookup>\n" +
+  "  -key KEYWORD VALUE   A keyword of your own\n" +
+  "  -set VARIABLE VALUE  A global variable\n" +
+  "  -dynamicStart, -dynamicMax, -dynamicStep N      [dynamic_id]\n" +
+  "Times take a unit: 500ms, 10s, 5m, 1:30:00.\n\n" +
+  "Exit code: 0 every call succeeded, 1 a call failed, 97 the run was ended by -timeout or by its scenario\n" +
+  "before a call succeeded, 254 the port could not be had, 255 another error.\n" +
   "SIGINT and SIGTERM end the run with its summary; a second one ends it at once.";
 
 /** A command line that makes sense. */
-export interface Command {
+export interface Command extends Omit<SippArguments, "rest"> {
   readonly values: ReturnType<typeof parseFlags<typeof FLAGS>>["values"];
-  /** undefined for a called side. */
+  readonly given: ReadonlySet<string>;
   readonly remote: { readonly host: string; readonly port: number } | undefined;
+  readonly sendTo: { readonly host: string; readonly port: number } | undefined;
+  readonly behaviors: { readonly bye: boolean; readonly abortUnexpected: boolean; readonly reply: boolean };
+  readonly circuits: readonly string[] | undefined;
 }
+
+const UNSUPPORTED_TRANSPORTS: Readonly<Record<string, string>> = {
+  l1: "TLS",
+  ln: "TLS",
+  s1: "SCTP",
+  sn: "SCTP",
+  c1: "compression",
+  cn: "compression",
+};
 
 /**
  * Reads the command line.
@@ -138,34 +218,80 @@ export function parseCommand(
   args: readonly string[],
   env: (name: string) => string | undefined,
 ): Command | undefined {
-  const { values, positional, given, help } = parseFlags(FLAGS, args, env);
+  const { rest, ...own } = readSippArguments(args);
+  const { values, positional, given, help } = parseFlags(FLAGS, rest, env);
   if (help) return undefined;
-  const server = SCENARIOS[values.sn].role === "server";
   if (positional.length > 1) {
     throw new UsageError(`${JSON.stringify(positional[1])}: one remote address is allowed, HOST[:PORT]`);
   }
-  const remote = positional.length === 0 ? undefined : parseHostPort(positional[0]);
-  if (!server && positional.length === 0) throw new UsageError("whom to call is missing: HOST[:PORT]");
-  if (positional.length === 1 && (remote === undefined || remote.port === 0)) {
-    throw new UsageError(`${JSON.stringify(positional[0])} is not allowed as remote; it takes HOST[:PORT]`);
+  const address = (label: string, text: string | undefined) => {
+    if (text === undefined) return undefined;
+    const parsed = parseHostPort(text);
+    if (parsed !== undefined && parsed.port !== 0) return parsed;
+    throw new UsageError(`${JSON.stringify(text)} is not allowed as ${label}; it takes HOST[:PORT]`);
+  };
+  const remote = address("remote", positional[0]);
+  const sendTo = address("-rsa", values.rsa);
+  const missing = UNSUPPORTED_TRANSPORTS[values.t];
+  if (missing !== undefined) throw new UsageError(`-t ${values.t}: ${missing} is not supported`);
+  if (given.has("sf") && given.has("sn")) throw new UsageError("-sf and -sn: only one of them is allowed");
+  if (given.has("oocsf") && given.has("oocsn")) {
+    throw new UsageError("-oocsf and -oocsn: only one of them is allowed");
   }
-  const sources = ["au", "users", "inf"].filter((name) => given.has(name));
-  if (sources.length > 1) {
-    throw new UsageError(`--${sources[0]} and --${sources[1]}: only one of them is allowed`);
+  if (given.has("user_pattern") && own.files.length > 0) {
+    throw new UsageError("--user_pattern and -inf: only one of them is allowed");
   }
   for (const name of ["from", "count", "password"]) {
-    if (given.has(name) && !given.has("users")) {
-      throw new UsageError(`--${name} is only allowed with --users`);
+    if (given.has(name) && !given.has("user_pattern")) {
+      throw new UsageError(`--${name} is only allowed with --user_pattern`);
     }
   }
-  if (given.has("ap") && !given.has("au")) throw new UsageError("--ap is only allowed with --au");
-  if (values.i !== undefined && !/^[0-9.]+$|:/.test(values.i)) {
-    throw new UsageError(`-i: ${JSON.stringify(values.i)} is not allowed; it takes an IP address`);
+  if (values.t === "ui" && own.files.length === 0) {
+    throw new UsageError("-t ui needs an injection file: -inf FILE");
   }
-  return { values, remote };
+  if (values.timeout_error && values.timeout === 0) throw new UsageError("-timeout_error needs -timeout");
+  if (values.pc_only && values.auth === "digest") {
+    throw new UsageError("--pc_only and --auth digest exclude each other");
+  }
+  for (const name of ["i", "mi"] as const) {
+    const ip = values[name];
+    if (ip !== undefined && !/^[0-9.]+$|:/.test(ip)) {
+      throw new UsageError(`-${name}: ${JSON.stringify(ip)} is not allowed; it takes an IP address`);
+    }
+  }
+  const circuits = values.tdmmap === undefined ? undefined : readCircuits(values.tdmmap);
+  if (values.tdmmap !== undefined && circuits === undefined) {
+    throw new UsageError(
+      `-tdmmap: ${JSON.stringify(values.tdmmap)} is not allowed; it takes {a-b}{a-b}{a-b}{a-b}`,
+    );
+  }
+  return { ...own, values, given, remote, sendTo, circuits, behaviors: behaviors(values) };
+}
+
+function behaviors({ nd, default_behaviors: names }: Command["values"]): Command["behaviors"] {
+  const on = { bye: !nd, abortUnexpected: !nd, reply: !nd };
+  for (const item of nd ? [] : names) {
+    const value = !item.startsWith("-");
+    const name = value ? item : item.slice(1);
+    if (name === "all" || name === "none") {
+      on.bye = on.abortUnexpected = on.reply = value === (name === "all");
+    } else if (name === "bye") on.bye = value;
+    else if (name === "abortunexp") on.abortUnexpected = value;
+    else if (name === "pingreply") on.reply = value;
+    else {
+      throw new UsageError(
+        `-default_behaviors: ${JSON.stringify(item)} is not allowed; ` +
+          "it takes all, none, bye, abortunexp, pingreply, each with - before it to leave it out",
+      );
+    }
+  }
+  return on;
 }
 
 /** An address as the programs write it: `udp:127.0.0.1:5060`. */
-export function formatTransport(address: { readonly host: string; readonly port: number }): string {
-  return `udp:${formatAddress(address)}`;
+export function formatTransport(
+  address: { readonly host: string; readonly port: number },
+  tcp = false,
+): string {
+  return `${tcp ? "tcp" : "udp"}:${formatAddress(address)}`;
 }

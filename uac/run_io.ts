@@ -1,86 +1,81 @@
-/** An engine on a real socket and clock. */
-import {
-  type Address,
-  type DatagramSocket,
-  messageMemory,
-  now,
-  type OpenDatagramOptions,
-  openDatagramSocket,
-} from "../mod.ts";
+/** An engine on real sockets and a real clock. */
+import { type Address, now } from "../mod.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
+import { openTransport, type RealTransport, type TransportOptions } from "./transports_io.ts";
 
 /** Where a run listens, and what it does. */
-export interface RunOptions extends Omit<EngineOptions, "local"> {
-  readonly host: string;
-  readonly port: number;
-  /** What carries the datagrams; default "auto". */
-  readonly io?: OpenDatagramOptions["io"];
-  /** Longest wait of batched I/O for more datagrams, ms. */
-  readonly ioWait?: number;
-}
+export type RunOptions =
+  & Omit<EngineOptions, "local" | "reliable">
+  & Omit<TransportOptions, "onMessage" | "onBatchEnd" | "onWake">;
 
 /** A timer that is so little later than the one needed is left alone, ms. */
 const SLACK_MS = 0.5;
+/** While the socket looks at the clock, a timer comes so much later, ms. */
+const FALLBACK_MS = 25;
+/** Calls that are due within this time of each other start together, ms: fewer awakenings for a delay that counts as lag. */
+const TOGETHER_MS = 2;
 
-/** A run: its engine, socket and timer. */
+/** A run: its engine, sockets and timer. */
 export class Run {
   readonly engine: Engine;
   readonly local: Address;
   /** Resolves when the engine is done or the run was ended. */
   readonly ended: Promise<void>;
-  readonly #socket: DatagramSocket;
+  readonly #transport: RealTransport;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
+  /** The socket looks at the clock by itself: a timer is only needed for the case that it stops. */
+  #busy = false;
   #resolve!: () => void;
 
   /**
-   * Opens the socket and starts.
+   * Opens the sockets and starts.
    *
-   * @throws {Error} (rejects) with one line if the socket cannot be opened, or the scenario cannot be run
+   * @throws {Error} (rejects) with one line if a socket cannot be opened, or the scenario cannot be run
    */
   static async open(options: RunOptions): Promise<Run> {
-    const { host, port, io, ioWait, onError } = options;
     let run: Run | undefined;
-    const socket = await openDatagramSocket({
-      host,
-      port,
-      io,
-      moderation: ioWait,
-      memory: messageMemory,
-      onDatagram: (buffer, start, end, from, now) => run?.engine.receive(buffer, start, end, from, now),
+    const transport = await openTransport({
+      ...options,
+      onMessage: (buffer, start, end, from, now, socket) =>
+        run?.engine.receive(buffer, start, end, from, now, socket),
       onBatchEnd: (now) => {
         if (run !== undefined) run.#advance(now);
       },
-      onError: (error) => onError?.(`socket: ${error.message}`),
+      onWake: (now, busy) => {
+        if (run === undefined) return;
+        run.#busy = busy;
+        run.#advance(now);
+      },
     });
     try {
-      return run = new Run(options, socket);
+      return run = new Run(options, transport);
     } catch (error) {
-      await socket.close();
+      await transport.close();
       throw error;
     }
   }
 
-  private constructor(options: RunOptions, socket: DatagramSocket) {
-    this.#socket = socket;
-    this.local = socket.local;
-    const send = (bytes: Uint8Array, start: number, end: number, to: Address) =>
-      socket.send(bytes, start, end, to);
-    this.engine = new Engine({ ...options, local: socket.local }, send, now());
+  private constructor(options: RunOptions, transport: RealTransport) {
+    this.#transport = transport;
+    this.local = transport.local;
+    const facts = transport.perCall ? { localPort: undefined, ...options.facts } : options.facts;
+    const { local, reliable } = transport;
+    this.engine = new Engine({ ...options, local, reliable, facts }, transport, now());
     this.ended = new Promise((resolve) => this.#resolve = resolve);
     this.#arm();
   }
 
-  /** Datagrams that the socket could not send. */
+  /** Datagrams that the sockets could not send. */
   get dropped(): number {
-    return this.#socket.dropped;
+    return this.#transport.dropped;
   }
 
   /** Ends the run now. */
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timerAt = -Infinity;
-    await this.#socket.close();
+    await this.#transport.close();
     this.#resolve();
   }
 
@@ -93,20 +88,22 @@ export class Run {
   /** Does what is due, also while the socket keeps the timers waiting. */
   #advance(now: number): void {
     if ((this.engine.nextDue() ?? Infinity) <= now) this.engine.advance(now);
-    this.#arm();
+    this.#arm(now);
   }
 
-  #arm(): void {
+  #arm(time: number = now()): void {
     const { engine } = this;
     if (engine.done) return this.#resolve();
     const due = engine.nextDue();
-    if (due === undefined || due >= this.#timerAt - SLACK_MS) return;
+    if (due === undefined) return;
+    const at = this.#busy ? Math.max(due, time + FALLBACK_MS) : due;
+    if (at >= this.#timerAt - SLACK_MS) return;
     clearTimeout(this.#timer);
-    this.#timerAt = due;
+    this.#timerAt = at;
     this.#timer = setTimeout(() => {
       this.#timerAt = Infinity;
       engine.advance(now());
       this.#arm();
-    }, Math.max(0, due - now()));
+    }, Math.max(TOGETHER_MS, at - time));
   }
 }

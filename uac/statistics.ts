@@ -33,6 +33,18 @@ export interface TimeSummary {
   readonly max: number;
 }
 
+/** What a step has done. */
+export interface StepReport {
+  /** "send INVITE", "recv 200", "pause". */
+  readonly step: string;
+  readonly sent: number;
+  readonly received: number;
+  readonly retransmissions: number;
+  readonly timeouts: number;
+  readonly unexpected: number;
+  readonly lost: number;
+}
+
 /** Everything that `--json` writes. */
 export interface Report {
   readonly scenario: string;
@@ -50,6 +62,12 @@ export interface Report {
   readonly rate: { readonly wanted: number; readonly achieved: number };
   /** From the scheduled start of a call to the answer that sets it up. */
   readonly setupMs: TimeSummary;
+  /** From the start of a call to its end. */
+  readonly callLengthMs: TimeSummary;
+  /** The scenario's timers (`rtd`) and counters by name, and what each of its steps has done. */
+  readonly timersMs: Readonly<Record<string, TimeSummary>>;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly steps: readonly StepReport[];
   /** How late this program itself started the calls. */
   readonly lagMs: TimeSummary;
   readonly messages: {
@@ -102,6 +120,25 @@ function summary(histogram: Histogram): TimeSummary {
   };
 }
 
+/** What is counted for each step of a scenario. */
+export class StepCounters {
+  readonly sent: Float64Array;
+  readonly received: Float64Array;
+  readonly retransmissions: Float64Array;
+  readonly timeouts: Float64Array;
+  readonly unexpected: Float64Array;
+  readonly lost: Float64Array;
+
+  constructor(steps: number) {
+    this.sent = new Float64Array(steps);
+    this.received = new Float64Array(steps);
+    this.retransmissions = new Float64Array(steps);
+    this.timeouts = new Float64Array(steps);
+    this.unexpected = new Float64Array(steps);
+    this.lost = new Float64Array(steps);
+  }
+}
+
 /** The counters of a run. */
 export class Statistics {
   started = 0;
@@ -126,12 +163,26 @@ export class Statistics {
     unconfirmed: 0,
     wrong: 0,
   };
+  /** Per step of the main scenario. */
+  steps: StepCounters = new StepCounters(0);
+  /** The scenario's own counters, by number. */
+  readonly counters: number[] = [];
+  /** Timers of the scenario after the first, by number. */
+  readonly #timers: Histogram[] = [];
+  readonly #length = newHistogram();
   readonly #setup = newHistogram();
   readonly #lag = newHistogram();
 
-  /** A call is set up `ms` after its scheduled start. */
-  setUp(ms: number): void {
-    record(this.#setup, ms);
+  /** A timer (`rtd`) has ended after `ms`; the first is what sets a call up, from its scheduled start. */
+  time(timer: number, ms: number): void {
+    record(timer === 0 ? this.#setup : this.#timers[timer] ??= newHistogram(), ms);
+  }
+  /** A call was `ms` long. */
+  callLength(ms: number): void {
+    record(this.#length, ms);
+  }
+  #timer(timer: number): TimeSummary {
+    return summary(timer === 0 ? this.#setup : this.#timers[timer] ?? newHistogram());
   }
   /** A call started `ms` late. */
   lag(ms: number): void {
@@ -153,9 +204,13 @@ export class Statistics {
       readonly startingMs: number;
       readonly wantedRate: number;
       readonly open: number;
+      /** Names of the timers, the counters and the steps. */
+      readonly timers: readonly string[];
+      readonly counters: readonly string[];
+      readonly steps: readonly string[];
     },
   ): Report {
-    const { scenario, role, durationMs, startingMs, wantedRate, open } = about;
+    const { scenario, role, durationMs, startingMs, wantedRate, open, steps } = about;
     const { refused, ...auth } = this.auth;
     const ended = this.ok + this.failed;
     const achieved = startingMs > 0 ? Math.round((this.started - 1) / startingMs * 1e6) / 1000 : 0;
@@ -167,6 +222,18 @@ export class Statistics {
       failures: Object.fromEntries(this.failures),
       rate: { wanted: wantedRate, achieved },
       setupMs: summary(this.#setup),
+      callLengthMs: summary(this.#length),
+      timersMs: Object.fromEntries(about.timers.map((name, i) => [name, this.#timer(i)])),
+      counters: Object.fromEntries(about.counters.map((name, i) => [name, this.counters[i] ?? 0])),
+      steps: steps.map((step, i) => ({
+        step,
+        sent: this.steps.sent[i],
+        received: this.steps.received[i],
+        retransmissions: this.steps.retransmissions[i],
+        timeouts: this.steps.timeouts[i],
+        unexpected: this.steps.unexpected[i],
+        lost: this.steps.lost[i],
+      })),
       lagMs: summary(this.#lag),
       messages: {
         sent: this.sent,

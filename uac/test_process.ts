@@ -45,7 +45,7 @@ export async function startUac(args: readonly string[]): Promise<{
     if (done) fail(`the called side ended early: ${err}`);
     err += value;
   }
-  const ready = /^uac: ready, called side on udp:(\S+)\n/.exec(err);
+  const ready = /^uac: ready, called side on (?:udp|tcp):(\S+)\n/.exec(err);
   if (ready === null) fail(`the called side says: ${err}`);
   return {
     address: ready[1],

@@ -14,6 +14,7 @@ import {
   type AgentReaction,
   type AgentRefusal,
   type AgentRequest,
+  type AgentState,
   type Confirmation,
   DEFAULT_AGENT_POLICY,
 } from "./agent_types.ts";
@@ -215,6 +216,61 @@ export class PcAgent {
     this.#accepted.clear();
   }
 
+  /** What it remembers, as plain values: for {@linkcode restore} in a later run. It holds no secret. */
+  state(): AgentState {
+    const entries = [...this.#chains];
+    const numbers = new Map(entries.map(([, chain], i) => [chain, i]));
+    return {
+      chains: entries.map(([key, chain]) => ({
+        realm: key.slice(0, key.indexOf("\n")),
+        algorithm: chain.algorithm,
+        nonce: toHex(chain.nonce),
+        chain: chain.n,
+        opaque: chain.opaque,
+        lowest: chain.lowest,
+      })),
+      accepted: [...this.#accepted].map(([hop, chains]) => ({
+        hop,
+        chains: chains.flatMap(({ chain, qop }) => {
+          const number = numbers.get(chain);
+          return number === undefined ? [] : [{ number, qop }];
+        }),
+      })),
+      verified: [...this.#verifiedRealms],
+    };
+  }
+
+  /**
+   * Takes over what an earlier run remembered, so that no token is sent twice. Chains of realms without an account are
+   * left out.
+   *
+   * @throws {RangeError} if a value is none that {@linkcode state} gives
+   */
+  restore({ chains, accepted, verified }: AgentState): void {
+    const made = chains.map((saved) => {
+      const account = this.accounts.find(({ realm }) => realm === saved.realm);
+      if (account === undefined) return undefined;
+      const { lowest, chain: n, nonce, opaque, algorithm } = saved;
+      if (
+        !Number.isInteger(n) || n < 1 || n > this.policy.maxChain ||
+        !(Number.isInteger(lowest) && lowest >= 0) ||
+        lowest > n || !/^[0-9a-f]{32}$/.test(nonce) || !/^[0-9a-f]+$/.test(opaque) ||
+        !CHAIN_ALGORITHMS.includes(algorithm)
+      ) throw new RangeError(`the state of a chain of ${account.username} is damaged`);
+      const chain = this.#chainFor(account, saved);
+      chain.lowest = Math.min(chain.lowest, lowest);
+      return chain;
+    });
+    for (const { hop, chains: numbers } of accepted) {
+      const known = numbers.flatMap(({ number, qop }) => {
+        const chain = made[number];
+        return chain === undefined ? [] : [{ realm: chains[number].realm, chain, qop }];
+      });
+      if (known.length > 0) this.#accepted.set(hop, known);
+    }
+    for (const realm of verified) this.#verifiedRealms.add(realm);
+  }
+
   /** Why a challenge is not answered at all, whatever it proves. */
   #objection(
     { hops }: AgentAccount,
@@ -238,7 +294,7 @@ export class PcAgent {
   }
 
   /** The chain of (realm, N, opaque), made when it is new. */
-  #chainFor(account: AgentAccount, challenge: PcChallenge): AgentChain {
+  #chainFor(account: AgentAccount, challenge: Omit<PcChallenge, "guide">): AgentChain {
     const key =
       `${challenge.realm}\n${challenge.algorithm}\n${challenge.nonce}\n${challenge.chain}\n${challenge.opaque}`;
     let chain = this.#chains.get(key);

@@ -37,6 +37,28 @@ export interface AgentRequest extends MacRequest {
   readonly body?: Uint8Array;
 }
 
+/** What an agent remembers, as plain values without secrets. */
+export interface AgentState {
+  readonly chains: readonly {
+    readonly realm: string;
+    readonly algorithm: ChainAlgorithm;
+    /** N in hexadecimal. */
+    readonly nonce: string;
+    /** n */
+    readonly chain: number;
+    readonly opaque: string;
+    /** The lowest index that was revealed. */
+    readonly lowest: number;
+  }[];
+  /** Per next hop, the chains that its last successful request used: numbers of `chains`. */
+  readonly accepted: readonly {
+    readonly hop: string;
+    readonly chains: readonly { readonly number: number; readonly qop: "auth-int" | undefined }[];
+  }[];
+  /** Realms whose proxy has proved itself. */
+  readonly verified: readonly string[];
+}
+
 /** Why an agent does not answer, docs/PROTOCOL.md §4. */
 export type AgentRefusal =
   /** No challenge of the response is for a realm that the agent has an account for. */

@@ -13,6 +13,7 @@ import {
   DEFAULT_MODERATION_MS,
   DRAIN_CHECK,
   DRAIN_MS,
+  EMPTY_IN_A_ROW,
   ERROR_PAUSE_MS,
   ERRORS_IN_A_ROW,
   MAX_BLOCKED_MS,
@@ -61,6 +62,8 @@ export class BatchedDatagramSocket implements DatagramSocket {
   #errors = 0;
   /** How many waits have blocked the thread since the event loop had its turn. */
   #blocked = 0;
+  /** How many waits in a row brought nothing. */
+  #empty = 0;
 
   /**
    * Messages to send: [#first, #count) wait. The place behind the last is for those that find the batch full, so
@@ -147,11 +150,33 @@ export class BatchedDatagramSocket implements DatagramSocket {
       this.#found = false;
       if (!this.#drain()) await yieldTurn(turns);
       else if (this.#errors >= ERRORS_IN_A_ROW) await sleep(ERROR_PAUSE_MS);
-      else if (this.#found && this.#isBusy()) await this.#pause();
-      else await this.#system.readable();
+      else if (this.#isBusy() && this.#mayWaitAgain()) {
+        await this.#pause();
+        this.#wake(true);
+      } else {
+        this.#wake(false);
+        if (!this.#closed) await this.#system.readable();
+      }
     }
     openSockets--;
     this.#system.close();
+  }
+
+  /** Whether there was something, or who sends by the clock may go on although there was nothing. */
+  #mayWaitAgain(): boolean {
+    this.#empty = this.#found ? 0 : this.#empty + 1;
+    return this.#found || (this.#options.onWake !== undefined && this.#empty <= EMPTY_IN_A_ROW);
+  }
+
+  #wake(busy: boolean): void {
+    const { onWake } = this.#options;
+    if (onWake === undefined || this.#closed) return;
+    try {
+      onWake.call(this.#options, now(), busy);
+    } catch (error) {
+      reportTo(this.#options, error);
+    }
+    this.#flush();
   }
 
   /** Whether a wait is worth its delay. */
@@ -164,7 +189,7 @@ export class BatchedDatagramSocket implements DatagramSocket {
    * event loop does it, and everything else has its turn.
    */
   #pause(): Promise<void> | undefined {
-    if (this.#blocked === BLOCKED_IN_A_ROW || !this.#mayBlock()) {
+    if (this.#blocked >= (this.#options.blockedInARow ?? BLOCKED_IN_A_ROW) || !this.#mayBlock()) {
       this.#blocked = 0;
       return sleep(this.#moderation - TIMER_DELAY_MS);
     }

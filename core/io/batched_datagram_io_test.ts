@@ -3,7 +3,13 @@ import { assert, assertEquals } from "@std/assert";
 import { BatchedDatagramSocket, batchedIoProblem, openBatchedDatagramSocket } from "./batched_datagram_io.ts";
 import { closeDescriptors, type DatagramSystem } from "./batched_libc_io.ts";
 import type { MessageBatch } from "./batched_messages_io.ts";
-import { BLOCKED_IN_A_ROW, type DatagramOptions, type DatagramSocket, OpenProblem } from "./datagram.ts";
+import {
+  BLOCKED_IN_A_ROW,
+  type DatagramOptions,
+  type DatagramSocket,
+  EMPTY_IN_A_ROW,
+  OpenProblem,
+} from "./datagram.ts";
 import { datagramContract } from "./datagram_contract.ts";
 import { now } from "./clock_io.ts";
 import { Errno } from "./errno.ts";
@@ -213,6 +219,26 @@ Deno.test({
       });
       await letCome(system, () => system.sleeps > 0);
     }),
+});
+
+Deno.test({
+  name: "who sends by the clock is told of every wait, of those that brought nothing too, and of the last",
+  ignore,
+  fn: () => {
+    const wakes: boolean[] = [];
+    return withFake(async (system) => {
+      await letCome(system, () => system.sleeps > 3);
+      assert(wakes.includes(true));
+      const before = wakes.length;
+      system.receiveAnswer = -Errno.EAGAIN;
+      while (wakes.at(-1) !== false) await turn();
+      // So many waits without a datagram, and then the end of it.
+      assertEquals(wakes.slice(before).filter((busy) => busy).length <= EMPTY_IN_A_ROW + 1, true);
+      const { sleeps } = system;
+      await pause(A_WHILE);
+      assertEquals(system.sleeps, sleeps);
+    }, { onWake: (_now, busy) => void wakes.push(busy), blockedInARow: 1000 });
+  },
 });
 
 Deno.test({

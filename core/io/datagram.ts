@@ -18,6 +18,8 @@ export const WORTH_WAITING = 1;
 export const MAX_BLOCKED_MS = 2;
 /** So many waits in a row may block the thread; then the event loop has its turn. */
 export const BLOCKED_IN_A_ROW = 3;
+/** With {@linkcode DatagramOptions.onWake}, so many waits in a row may bring nothing. */
+export const EMPTY_IN_A_ROW = 8;
 
 /** Why a socket could not be opened, in words that both sockets use. */
 export const OpenProblem = {
@@ -134,6 +136,13 @@ export interface DatagramOptions {
   onDatagram(buffer: Uint8Array, start: number, end: number, from: Address, now: number): void;
   /** After the last of the datagrams that were there together, before the replies to them leave; `now` as there. */
   onBatchEnd?(now: number): void;
+  /**
+   * After each wait, whether datagrams have come or not: for who sends by the clock and would need timers else. `busy`:
+   * the socket waits again and calls this in time; after a call with false it waits for datagrams alone. Batched sockets only.
+   */
+  onWake?(now: number, busy: boolean): void;
+  /** So many waits in a row may block the thread; then the event loop has its turn. Default 3. */
+  readonly blockedInARow?: number;
   /** Whether something is awaited that only the event loop brings, such as an answer over TCP: no wait blocks then. */
   urgent?(): boolean;
   /** An error of the socket, or one thrown by `onDatagram`. The socket goes on. */

@@ -7,7 +7,11 @@ import { type LinkTimes, PROXY_LINK_TIMES, TEXT_LIMIT, type VerifyStatus } from 
 import type { DigestAnswer } from "../wire/frame.ts";
 import { type IssueResult, type ProxyLink, type ProxyLinkEvent, serialAfter } from "../wire/proxy_link.ts";
 import { now, systemRandom } from "./clock_io.ts";
-import { type DbclientConnectionOptions, DbclientUnavailable } from "./dbclient_link_types.ts";
+import {
+  type DbclientConnectionOptions,
+  type DbclientState,
+  DbclientUnavailable,
+} from "./dbclient_link_types.ts";
 import { DbclientPeer, type DbclientRequest } from "./dbclient_peer_io.ts";
 import { connectTcp } from "./dbclient_stream_io.ts";
 
@@ -82,6 +86,13 @@ export class DbclientConnection {
   /** Whether requests can be sent now. */
   get connected(): boolean {
     return this.#peers.some(({ open }) => open);
+  }
+
+  /** Every DBclient, the preferred one first: whether its link is open, and if not, why. */
+  get peers(): DbclientState[] {
+    return this.#peers.map(({ name, open, failed = "not connected yet" }) =>
+      open ? { name, up: true } : { name, up: false, reason: failed }
+    );
   }
 
   /** Requests without an answer yet. */

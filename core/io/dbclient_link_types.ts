@@ -49,3 +49,12 @@ export interface DbclientConnectionOptions {
   /** Opens the stream, default plain TCP. */
   connect?(address: Address): Promise<DbclientStream>;
 }
+
+/** One DBclient as a proxy sees it. Plain data. */
+export interface DbclientState {
+  /** `host:port` */
+  readonly name: string;
+  readonly up: boolean;
+  /** Why it is not up, in one line. */
+  readonly reason?: string;
+}

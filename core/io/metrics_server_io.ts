@@ -7,6 +7,7 @@ import { EXPOSITION_TYPE } from "../metrics/exposition.ts";
 import { type Readiness, readiness } from "../metrics/readiness.ts";
 import type { Log } from "../cli/log.ts";
 import { firstLine } from "../cli/first_line.ts";
+import { formatAddress } from "../sip/address.ts";
 
 /** What a {@linkcode MetricsServer} needs. */
 export interface MetricsServerOptions {
@@ -17,6 +18,8 @@ export interface MetricsServerOptions {
   metrics(): string | Promise<string>;
   /** What the program depends on, now. */
   ready(): Readiness | Promise<Readiness>;
+  /** What `/status` tells, as JSON, to who asks from this machine; without it there is no such path. */
+  status?(): unknown;
   readonly log: Log;
 }
 
@@ -56,8 +59,21 @@ async function inTime<T>(result: T | Promise<T>): Promise<T> {
   }
 }
 
-/** Serves `/metrics`, `/healthz` and `/readyz` until it is closed. */
-export class MetricsServer {
+/** Whether a peer is on this machine: it comes over loopback, or from the very address that it has connected to. */
+export function isSameMachine(peer: string | undefined, own: string | undefined): boolean {
+  return peer !== undefined && (/^(?:::ffff:)?127\.|^::1$/.test(peer) || peer === own);
+}
+
+/** A failure to listen, in one line. */
+function listenProblem(error: unknown, where: string): string {
+  const inUse = (error as { code?: string }).code === "EADDRINUSE";
+  return `--metrics: ${where} ${
+    inUse ? "is in use by another program" : `cannot be listened on: ${firstLine(error)}`
+  }`;
+}
+
+/** Serves `/metrics`, `/healthz`, `/readyz` and perhaps `/status` until it is closed or disposed of. */
+export class MetricsServer implements AsyncDisposable {
   readonly port: number;
   readonly #close: () => Promise<void>;
 
@@ -66,9 +82,10 @@ export class MetricsServer {
     this.#close = close;
   }
 
-  /** @throws (rejects) when the address cannot be listened on: the system's error, with its `code` */
+  /** @throws {Error} (rejects) with one line when the address cannot be listened on */
   static async listen(options: MetricsServerOptions): Promise<MetricsServer> {
-    const routes: Readonly<Record<string, () => Promise<Answer>>> = {
+    const { host, log, status: tell } = options;
+    const routes: Readonly<Record<string, (request: IncomingMessage) => Promise<Answer>>> = {
       "/metrics": async () => ({ status: 200, type: EXPOSITION_TYPE, body: await inTime(options.metrics()) }),
       "/healthz": () => Promise.resolve(json(200, { alive: true })),
       "/readyz": async () => {
@@ -76,6 +93,12 @@ export class MetricsServer {
           readiness([{ name: "check", ok: false, detail: firstLine(error) }])
         );
         return json(state.ready ? 200 : 503, state);
+      },
+      ...tell === undefined ? {} : {
+        "/status": async (request: IncomingMessage) =>
+          isSameMachine(request.socket.remoteAddress, request.socket.localAddress)
+            ? json(200, await inTime(tell()))
+            : json(403, { error: "it is told on this machine only" }),
       },
     };
     const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -88,8 +111,8 @@ export class MetricsServer {
         response.setHeader("Allow", "GET, HEAD");
         result = json(405, { error: "only GET and HEAD are allowed" });
       } else {
-        result = await route().catch((error) => {
-          options.log(`${path} cannot be answered: ${firstLine(error)}`, {
+        result = await route(request).catch((error) => {
+          log(`${path} cannot be answered: ${firstLine(error)}`, {
             level: "err",
             event: "metrics_failed",
           });
@@ -117,16 +140,21 @@ export class MetricsServer {
     // Who reads its answer too slowly is idle, too.
     server.timeout = KEEP_ALIVE_TIMEOUT;
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(options.port, options.host, () => {
-        server.off("error", reject);
+      server.once(
+        "error",
+        (error) => reject(new Error(listenProblem(error, formatAddress({ host, port: options.port })))),
+      );
+      server.listen(options.port, host, () => {
+        server.removeAllListeners("error");
         resolve();
       });
     });
     server.on("error", (error: Error) => {
-      options.log(`metrics: ${firstLine(error)}`, { level: "err", event: "metrics_failed" });
+      log(`metrics: ${firstLine(error)}`, { level: "err", event: "metrics_failed" });
     });
     const { port } = server.address() as { port: number };
+    const where = formatAddress({ host, port });
+    log(`metrics on http://${where}/metrics`, { event: "metrics", fields: { address: host, port } });
     return new MetricsServer(port, () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -137,5 +165,9 @@ export class MetricsServer {
   /** Ends every connection. */
   close(): Promise<void> {
     return this.#close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }

@@ -10,6 +10,7 @@ export * from "./dns_io.ts";
 export * from "./hmac_io.ts";
 export * from "./log_io.ts";
 export * from "./metrics_server_io.ts";
+export * from "./process_figures_io.ts";
 export { parseIpAddress } from "./ip_address.ts";
 export * from "./restarts.ts";
 export * from "./shared_clock_io.ts";

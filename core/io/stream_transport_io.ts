@@ -57,6 +57,8 @@ export class StreamTransport {
   /** Connections that each IP address has opened. */
   readonly #bySource = new Map<string, number>();
   #flows = 0;
+  /** How many of the connections are TLS. */
+  #tls = 0;
   #swept = 0;
   /** Too much waits in all. */
   #crowded = false;
@@ -69,6 +71,11 @@ export class StreamTransport {
   /** Open connections, with those that are being opened. */
   get size(): number {
     return this.#byFlow.size;
+  }
+
+  /** Open connections of one transport. */
+  sizeOf(transport: "tcp" | "tls"): number {
+    return transport === "tls" ? this.#tls : this.#byFlow.size - this.#tls;
   }
 
   /** Addresses listened on. */
@@ -201,6 +208,7 @@ export class StreamTransport {
     const address = { host, port, transport, flow, name };
     const connection = new StreamConnection(address, target, stream, this, now());
     this.#byFlow.set(flow, connection);
+    if (transport === "tls") this.#tls++;
     if (key !== undefined) this.#byAddress.set(key, connection);
     return connection;
   }
@@ -274,6 +282,7 @@ export class StreamTransport {
   ended(connection: StreamConnection, reason: CutReason, error: unknown): void {
     const { address, target } = connection;
     this.#byFlow.delete(address.flow!);
+    if (address.transport === "tls") this.#tls--;
     const key = addressKey(target ?? address);
     if (this.#byAddress.get(key) === connection) this.#byAddress.delete(key);
     if (target === undefined) {

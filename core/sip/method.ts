@@ -1,8 +1,11 @@
 /** Request methods as shared strings, so that reading one allocates nothing and compares by identity, and as numbers. */
 import { decodeText, equalsText } from "./ascii.ts";
 
-// RFC 3261 §7.1, 3262 PRACK, 3311 UPDATE, 3428 MESSAGE, 3515 REFER, 3903 PUBLISH, 6086 INFO, 6665 SUBSCRIBE, NOTIFY.
-const METHODS: readonly string[] = [
+/**
+ * Methods with a number of their own, which is their place here: RFC 3261 §7.1, 3262 PRACK, 3311 UPDATE, 3428 MESSAGE, 3515 REFER,
+ * 3903 PUBLISH, 6086 INFO, 6665 SUBSCRIBE, NOTIFY.
+ */
+export const METHODS: readonly string[] = [
   "INVITE",
   "ACK",
   "BYE",

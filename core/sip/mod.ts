@@ -10,6 +10,7 @@ export * from "./forward.ts";
 export * from "./header.ts";
 export * from "./keyed_hash.ts";
 export * from "./message.ts";
+export { methodNumber, METHODS } from "./method.ts";
 export * from "./name_addr.ts";
 export * from "./patch.ts";
 export * from "./problem.ts";

@@ -1,6 +1,5 @@
 /** A worker of `dbclient --workers N`: serves as the supervisor tells it on standard input. */
-import { firstLine, loadHashBackend, type Log, StreamWriter } from "../../mod.ts";
-import { processFigures } from "../process_figures_io.ts";
+import { firstLine, loadHashBackend, type Log, processFigures, StreamWriter } from "../../mod.ts";
 import { type Service, startService } from "../service_io.ts";
 import { type FromWorker, Lines, type ToWorker } from "./messages.ts";
 

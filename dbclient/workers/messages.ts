@@ -1,8 +1,7 @@
 /** What the supervisor and a worker say to each other, one JSON object per line of the worker's standard input and output. */
-import type { LogDetails, Readiness } from "../../mod.ts";
+import type { LogDetails, ProcessFigures, Readiness } from "../../mod.ts";
 import type { Counters } from "../counters.ts";
 import type { ServerTls } from "../link_listener_io.ts";
-import type { ProcessFigures } from "../metrics.ts";
 import type { KeySnapshot } from "../proxy_keys.ts";
 import type { ServiceSetup } from "../service_io.ts";
 

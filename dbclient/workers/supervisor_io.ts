@@ -4,6 +4,7 @@ import {
   type Log,
   type LogDetails,
   now,
+  type ProcessFigures,
   type Readiness,
   Restarts,
   StreamWriter,
@@ -11,7 +12,7 @@ import {
 import { type Counters, newCounters } from "../counters.ts";
 import { endedCounters, sumCounters } from "../counters_sum.ts";
 import type { ServerTls } from "../link_listener_io.ts";
-import type { ProcessFigures, WorkerSnapshot } from "../metrics.ts";
+import type { WorkerSnapshot } from "../metrics.ts";
 import { workersReadiness } from "../workers_readiness.ts";
 import type { KeySnapshot } from "../proxy_keys.ts";
 import type { Service, ServiceSetup } from "../service_io.ts";

@@ -75,6 +75,19 @@ export class UserRecords {
   }
 
   /**
+   * Tokens left of the user's newest credential, 0 without one or when it has expired; -1 when the place holds no user. For
+   * figures: the lock need not be held, and what changes meanwhile may be read half.
+   */
+  tokensLeft(place: number, now: number): number {
+    const { userWords, recordWordsOf: words, recordFloatsOf: floats, recordWords, maxUsers } = this.memory;
+    const flags = userWords[place * User.WORDS + User.FLAGS];
+    if ((flags & Flag.USED) === 0) return -1;
+    if ((flags & Flag.HAS_NEWEST) === 0) return 0;
+    const at = ((flags & Flag.SWAPPED) === 0 ? place : maxUsers + place) * recordWords;
+    return now >= floats[at / 2 + Record.EXPIRES_AT] ? 0 : words[at + Record.INDEX] >>> 16;
+  }
+
+  /**
    * The next credential of a user, as {@linkcode CredentialCache.announced} tells it. Looked up in the records: this is
    * asked for every accepted token, and a copy of the user is not needed.
    */

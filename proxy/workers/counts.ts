@@ -1,8 +1,19 @@
 /** The counters of all workers as those of one proxy. */
+import { PRESENT_COUNTS } from "../metrics.ts";
 import type { Counts } from "./messages.ts";
 
 /** What tells of the present alone: it ends with the worker. */
-const OF_THE_PRESENT = ["transactions"];
+const OF_THE_PRESENT: readonly string[] = [
+  ...PRESENT_COUNTS,
+  "transactions",
+  "tcp_connections",
+  "dispatcher_active",
+  "dispatcher_probing",
+  "dispatcher_disabled",
+  "next_hops_down",
+  "heap_total",
+  "heap_used",
+];
 /** What all workers share, or have a copy of: the cache and the location. The same in each of them. */
 const SHARED = ["users", "usersVerified", "aors", "contacts"];
 
@@ -23,6 +34,11 @@ export class CountsOfWorkers {
   /** The latest counts of a worker. @param place 0, 1, … */
   report(place: number, counts: Counts): void {
     this.#latest[place] = counts;
+  }
+
+  /** The latest counts of a worker that is there; none of one that has said nothing yet. */
+  of(place: number): Counts {
+    return this.#latest[place];
   }
 
   /** A worker is gone, another begins in its place. */

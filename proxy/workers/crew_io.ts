@@ -3,6 +3,7 @@ import { closeDescriptors, firstLine, now, Restarts } from "../../mod.ts";
 import { CountsOfWorkers } from "./counts.ts";
 import type { CredentialCache } from "../credential_cache.ts";
 import type { Registration, RegistrationOutcome } from "../location.ts";
+import type { ThreadState, WorkerState } from "../status.ts";
 import type { Counts, FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 
 /** A worker reports each second: one that is silent for so long, ms, has hung, or has ended without a word. */
@@ -36,6 +37,8 @@ export interface CrewOptions {
   readonly silenceMs?: number;
 }
 
+const NO_STATE: ThreadState = { dbclients: [], targets: [] };
+
 /** One worker's place, whoever fills it. */
 interface Place {
   readonly number: number;
@@ -49,6 +52,7 @@ interface Place {
   /** When it was last heard of, ms. */
   heardAt: number;
   serial: number | undefined;
+  state: ThreadState;
   restart: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -81,6 +85,7 @@ export class Crew {
       connected: false,
       heardAt: now(),
       serial: undefined,
+      state: NO_STATE,
       restart: undefined,
     }));
   }
@@ -117,6 +122,18 @@ export class Crew {
   /** Counters of all workers, up to a second old; after {@linkcode close} those of the end. */
   counts(own: Counts): Record<string, number> {
     return this.#counts.sum(own);
+  }
+
+  /** Each worker, as far as it has told. */
+  states(): WorkerState[] {
+    const wall = Date.now() - now();
+    return this.#places.map(({ number, servingSince, state }) => ({
+      number: number + 1,
+      serving: servingSince !== undefined,
+      since: servingSince === undefined ? 0 : (wall + servingSince) / 1000,
+      ...state,
+      counts: this.#counts.of(number),
+    }));
   }
 
   /** Changes the keys of all workers; those that are started later have them from `startOf`. */
@@ -192,6 +209,7 @@ export class Crew {
         break;
       case "report":
         place.serial = message.serial;
+        place.state = message.state;
         this.#counts.report(place.number, message.counts);
         break;
       case "log":
@@ -231,6 +249,8 @@ export class Crew {
     if (this.#ending) return this.#lookForEnd();
     if (!this.#begun) return this.#served.reject(new Error(reason));
     this.#counts.replace(place.number);
+    place.servingSince = undefined;
+    place.state = NO_STATE;
     if (place.cacheThread !== undefined) this.#options.cache.abandonFetches(place.cacheThread);
     place.cacheThread = undefined;
     const pause = place.restarts.next(servedMs);

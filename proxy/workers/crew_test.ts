@@ -31,7 +31,7 @@ class FakeThread implements Thread {
   }
 
   report(received: number, serial = 0): void {
-    this.say({ kind: "report", counts: { received }, serial });
+    this.say({ kind: "report", counts: { received }, state: { dbclients: [], targets: [] }, serial });
   }
 }
 

@@ -73,7 +73,12 @@ async function start(
   const { descriptors, cacheThread } = running;
   scope.postMessage({ kind: "serving", descriptors, cacheThread });
   const report = () =>
-    scope.postMessage({ kind: "report", counts: running.statistics(), serial: running.serial });
+    scope.postMessage({
+      kind: "report",
+      counts: running.statistics(),
+      state: running.thread,
+      serial: running.serial,
+    });
   report();
   reports = setInterval(report, REPORT_MS);
   await running.whenConnected(CONNECT_MS);

@@ -4,6 +4,7 @@ import type { LocationChange, Registration, RegistrationOutcome } from "../locat
 import type { ProxyValues } from "../options.ts";
 import type { SharedParts } from "../proxy_io.ts";
 import type { Settings } from "../settings.ts";
+import type { ThreadState } from "../status.ts";
 
 /** What a worker needs to begin. Keys go this way, never by a command line or a URL. */
 export interface WorkerStart {
@@ -64,6 +65,7 @@ export type FromWorker =
   | {
     readonly kind: "report";
     readonly counts: Counts;
+    readonly state: ThreadState;
     /** The last revocation serial of DBclient. */
     readonly serial: number;
   }

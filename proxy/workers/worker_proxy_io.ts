@@ -5,12 +5,13 @@ import {
   bindDatagramSockets,
   type BoundSocket,
   clockOrigin,
+  formatTransportAddress,
   isReliable,
   now,
   systemRandom,
   tryToListen,
 } from "../../mod.ts";
-import type { CredentialCache } from "../credential_cache.ts";
+import type { CredentialCache, TokenFigures } from "../credential_cache.ts";
 import type { Location } from "../location.ts";
 import type { ProxyValues } from "../options.ts";
 import type { IssueService } from "../issue_service.ts";
@@ -19,6 +20,8 @@ import { LocationKeeper } from "../registrar/location_keeper_io.ts";
 import { newCache, newOpaque, newSource, preload } from "../shared_parts.ts";
 import { Crew, type Thread } from "./crew_io.ts";
 import type { Settings } from "../settings.ts";
+import type { ProxyState } from "../status.ts";
+import { TokenCount } from "../token_count_io.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** The main thread asks for no credentials. */
@@ -62,6 +65,8 @@ export class WorkerProxy implements ProgramProxy {
   readonly #keys: SharedKeys;
   readonly #keeper: LocationKeeper | undefined;
   readonly #routing: Routing;
+  readonly #tokens: TokenCount;
+  #draining = false;
 
   private constructor(
     crew: Crew,
@@ -79,6 +84,7 @@ export class WorkerProxy implements ProgramProxy {
     this.#bound = bound;
     this.#cache = cache;
     this.preloaded = preloaded;
+    this.#tokens = new TokenCount(cache, routing.values.low_water);
   }
 
   /**
@@ -142,6 +148,15 @@ export class WorkerProxy implements ProgramProxy {
     });
   }
 
+  state(): ProxyState {
+    const listening = this.listening.map(formatTransportAddress);
+    return { listening, draining: this.#draining, workers: this.#crew.states() };
+  }
+
+  tokens(): Promise<TokenFigures> {
+    return this.#tokens.figures();
+  }
+
   whenConnected(ms: number): Promise<void> {
     return this.#crew.whenConnected(ms);
   }
@@ -166,6 +181,7 @@ export class WorkerProxy implements ProgramProxy {
   }
 
   drain(ms: number): Promise<void> {
+    this.#draining = true;
     return this.#crew.drain(ms);
   }
 

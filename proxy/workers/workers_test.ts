@@ -261,11 +261,12 @@ Deno.test({
       }
       const crashes = proxy.err.split("\n").filter((line) => line.includes("worker_crashed"));
       assertEquals(crashes.length, 3, proxy.err);
-      const number = /worker=(\d)/.exec(crashes[0])![1];
+      const number = /worker (\d)/.exec(crashes[0])![1];
       const reasons = ["Error: thrown on demand", "TypeError: rejected on demand", "Error: thrown on demand"];
       for (const [i, crash] of crashes.entries()) {
-        assertStringIncludes(crash, `proxy: worker_crashed worker=${number} reason="${reasons[i]} at `);
-        assertStringIncludes(crash, `replaced_in_ms=${[0, 100, 200][i]}`);
+        const pause = [0, 100, 200][i];
+        const said = `worker ${number} has crashed, another begins in ${pause} ms: ${reasons[i]} at `;
+        assertStringIncludes(crash, `ERR worker_crashed proxy: ${said}`);
       }
       for (const [phone, port] of workers) {
         const callId = `last-${phone.socket.port}`;
@@ -280,7 +281,7 @@ Deno.test({
 /** One line on standard error, this exit code. */
 function assertOneLine({ code, out, err }: Outcome, expected: number, ...parts: readonly string[]): void {
   assertEquals([code, out], [expected, ""], err);
-  assertMatch(err, /^proxy: [^\n]+\n$/);
+  assertMatch(err, /^(?:\S+ (?:CRIT|ERR) \S+ )?proxy: [^\n]+\n$/);
   for (const part of parts) assertStringIncludes(err, part);
 }
 

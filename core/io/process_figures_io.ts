@@ -1,6 +1,6 @@
 /** What the system says about this process. */
 import process from "node:process";
-import type { ProcessFigures } from "./metrics.ts";
+import type { ProcessFigures } from "../metrics/process_families.ts";
 
 const START_TIME = (Date.now() - performance.now()) / 1000;
 

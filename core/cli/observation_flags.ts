@@ -1,7 +1,8 @@
 /** The flags of the log and of the metrics, and what they mean. */
-import { type FlagTable, LOG_FLAGS, UsageError } from "../mod.ts";
+import { type FlagTable, UsageError } from "./flags.ts";
+import { LOG_FLAGS } from "./log.ts";
 
-/** Flags of what is seen from outside; the server's table has them too. */
+/** Flags of every program that serves and is watched. */
 export const OBSERVATION_FLAGS = {
   ...LOG_FLAGS,
   metrics: {
