@@ -174,9 +174,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     if (end - start > maxMessage) return this.#tooLarge(message, MESSAGE_TOO_LARGE, from);
     if (message.bodyEnd - message.bodyStart > maxBody) return this.#tooLarge(message, BODY_TOO_LARGE, from);
     this.#count(message);
-    // §16.7 step 3: but for those to its own requests, a response that leads no further is none to a request of this proxy, and
-    // must not end the transaction of one.
-    if (!message.isRequest && message.secondVia() === undefined && !this.own.isAnswer(message)) {
+    if (!message.isRequest && !this.#isAnswer(message)) {
       this.counters.strays++;
       return;
     }
@@ -202,6 +200,15 @@ export class ProxyCore implements TransactionUser, ForkCore {
   #tooLarge(message: SipMessage, problem: Problem, from: Address): void {
     const answered = message.isRequest && message.method !== "ACK";
     this.#refuseMalformed(message, answered ? problem : DROP, from, problem);
+  }
+
+  /** Whether a response can be one to a request of this proxy; no other may end the transaction of one. */
+  #isAnswer(response: SipMessage): boolean {
+    const { buffer, hostStart, hostEnd, explicitPort } = response.topVia()!;
+    // §18.1.2: its top Via is this proxy's.
+    if (!this.names.isOwnHostAt(buffer, hostStart, hostEnd, explicitPort)) return false;
+    // §16.7 step 3: there is another Via, but for those to the proxy's own requests.
+    return response.secondVia() !== undefined || this.own.isAnswer(response);
   }
 
   #count(message: SipMessage): void {

@@ -262,9 +262,13 @@ export class RunningProxy implements ProgramProxy {
   }
 
   statistics(): Record<string, number> {
+    // What V8 has of the process's resident memory, and how much of that is in use.
+    const { heapTotal: heap_total, heapUsed: heap_used } = Deno.memoryUsage();
     return {
       ...this.#proxy.statistics(),
       ...this.#sockets!.statistics(),
+      heap_total,
+      heap_used,
       ...flatObservations(this.#service.seconds),
     };
   }

@@ -29,6 +29,7 @@ export const MAX_MESSAGE = 65_507;
 export const DEFAULT_MAX_BREADTH = 60;
 const MAX_BREADTH_LINE = encodeText(`Max-Breadth: ${DEFAULT_MAX_BREADTH}\r\n`);
 const GREATER = 0x3e;
+const SIPS = encodeText("sips");
 
 /** How a route wants its request forwarded. */
 export interface Forwarding {
@@ -77,6 +78,8 @@ export class RequestWriter {
   readonly #vias = new Map<string, LineStart>();
   readonly #statelessVias = new Map<string, LineStart>();
   readonly #recordRoutes = new Map<string, LineStart>();
+  /** The same for requests to sips URIs. */
+  readonly #secureRecordRoutes = new Map<string, LineStart>();
 
   constructor(
     private readonly names: LocalNames,
@@ -107,7 +110,7 @@ export class RequestWriter {
     this.#route(patch, how.ownRoutes, next, hop);
     if (decrementMaxForwards(patch) < 0) return -483;
     if (message.method !== "ACK" && message.method !== "CANCEL") this.#breadth(patch, hop);
-    if (how.recordRoute) this.#recordRoute(patch, from, target);
+    if (how.recordRoute) this.#recordRoute(patch, from, target, next, hop);
     addReceivedRport(patch, from);
     this.#via(patch, target, how.routing, stateless);
     if (how.edits !== undefined) how.edits.apply(patch);
@@ -158,19 +161,23 @@ export class RequestWriter {
   }
 
   /** RFC 3261 §16.6 step 4; twice where the request leaves by another way than it came (RFC 5658). */
-  #recordRoute(patch: Patch, from: Address, target: Address): void {
+  #recordRoute(patch: Patch, from: Address, target: Address, next: NextRoute, hop: Hop | undefined): void {
     const out = this.names.facing(target);
     const came = this.names.facing(from);
-    this.#pushRecordRoute(patch, out);
+    const secure = isSips(patch.message, next, hop);
+    this.#pushRecordRoute(patch, out, secure);
     // Both lines stand at one place, in the order in which they are given: the outer one is on top.
-    if (came !== out) this.#pushRecordRoute(patch, came);
+    if (came !== out) this.#pushRecordRoute(patch, came, secure);
   }
 
-  #pushRecordRoute(patch: Patch, face: string): void {
-    let line = this.#recordRoutes.get(face);
+  #pushRecordRoute(patch: Patch, face: string, secure: boolean): void {
+    const lines = secure ? this.#secureRecordRoutes : this.#recordRoutes;
+    let line = lines.get(face);
     if (line === undefined) {
-      line = new LineStart(`<sip:${face};lr;did=`, TAG_DIGITS + 1);
-      this.#recordRoutes.set(face, line);
+      // Nobody reaches another listener than one of TLS by a sips URI.
+      const scheme = secure && face.endsWith(";transport=tls") ? "sips" : "sip";
+      line = new LineStart(`<${scheme}:${face};lr;did=`, TAG_DIGITS + 1);
+      lines.set(face, line);
     }
     const { message } = patch;
     const callId = message.first(HeaderId.CALL_ID);
@@ -203,6 +210,18 @@ export class RequestWriter {
 function removeFirst(patch: Patch, count: number): void {
   const values = patch.message.values(HeaderId.ROUTE);
   for (let i = 0; i < count && values.advance(); i++) patch.removeValue(values.header, values.start);
+}
+
+/** Whether a request is for a sips URI, or its next Route value is one (RFC 3261 §16.6 step 4). */
+function isSips({ buffer, requestUriStart }: SipMessage, next: NextRoute, hop: Hop | undefined): boolean {
+  if (next.readable && startsWithSips(buffer, next.uriStart)) return true;
+  const uri = hop?.uri;
+  return uri === undefined ? startsWithSips(buffer, requestUriStart) : /^sips:/i.test(uri);
+}
+
+function startsWithSips(buffer: Uint8Array, at: number): boolean {
+  for (let i = 0; i < SIPS.length; i++) if ((buffer[at + i] | 0x20) !== SIPS[i]) return false;
+  return true;
 }
 
 /** The unchanging start of a header value, with room for what follows. */

@@ -7,6 +7,7 @@ import { SipMessage } from "./message.ts";
 import { HeaderIndex, MAX_HEADERS } from "./scan.ts";
 import { INVITE, lines, RESPONSE } from "./test_messages.ts";
 import { mutate, SEEDS } from "./test_mutations.ts";
+import { indexed, read, Scanners } from "./test_scanners.ts";
 
 const MUTATIONS = 20_000;
 /** Another run explores other messages: FUZZ_SEED=n deno test … */
@@ -15,52 +16,14 @@ const ROOM = 1 << 18;
 
 const inKernel = scanKernel?.allocate(ROOM);
 const elsewhere = new Uint8Array(ROOM);
-// Only an index of the usual size has a place in the kernel.
-const kernelIndex = new HeaderIndex();
-const plainIndex = new HeaderIndex();
-const kernelMessage = new SipMessage();
-const plainMessage = new SipMessage(MAX_HEADERS - 1);
-
-function indexed(index: HeaderIndex): unknown {
-  const { count, headersEnd, bodyStart, repeats, faultAt, first } = index;
-  const ids = index.ids.slice(0, count);
-  return { count, headersEnd, bodyStart, repeats, faultAt, first, ids, offsets: offsets(index) };
-}
-
-function offsets(index: HeaderIndex): number[][] {
-  return Array.from({ length: index.count }, (_, i) => [
-    index.nameStart(i),
-    index.nameEnd(i),
-    index.valueStart(i),
-    index.valueEnd(i),
-    index.lineEnd(i),
-  ]);
-}
-
-/** Everything of a message that others read: all fields of the message, of its index and of its views. */
-function read(message: SipMessage): unknown {
-  const { index, from, to, buffer: _, ...rest } = message;
-  const view = (fields: object | undefined) => ({ ...fields, buffer: 0 });
-  return { rest, index: indexed(index), from: view(from), to: view(to), via: view(message.topVia()) };
-}
-
-let taken = 0;
-
-function compare(buffer: Uint8Array, start: number, end: number): void {
-  assertEquals(kernelMessage.parse(buffer, start, end), plainMessage.parse(buffer, start, end));
-  assertEquals(read(kernelMessage), read(plainMessage));
-  if (kernelIndex.readMessage(buffer, kernelMessage.start, end)) taken++;
-  const at = kernelMessage.headersStart;
-  assertEquals(kernelIndex.scan(buffer, at, end), plainIndex.scanBytes(buffer, at, end));
-  assertEquals(indexed(kernelIndex), indexed(plainIndex));
-}
+const scanners = new Scanners();
 
 /** At one place in the kernel's memory and one elsewhere, in the middle of something. */
 function compareBoth(bytes: Uint8Array, at: number, behind: Uint8Array): void {
   for (const buffer of [inKernel!, elsewhere]) {
     buffer.set(bytes, at);
     buffer.set(behind, at + bytes.length);
-    compare(buffer, at, at + bytes.length);
+    scanners.compare(buffer, at, at + bytes.length);
   }
 }
 
@@ -74,7 +37,7 @@ const test = (name: string, run: () => void) =>
   Deno.test({ name: `scan kernel: ${name}`, ignore: scanKernel === undefined, fn: run });
 
 test("takes every usual message", () => {
-  for (const bytes of [INVITE, RESPONSE]) assert(kernelIndex.readMessage(bytes, 0, bytes.length));
+  for (const bytes of [INVITE, RESPONSE]) assert(scanners.kernelIndex.readMessage(bytes, 0, bytes.length));
 });
 
 test("every name, in full and compact, in any case, and names that are nearly the same", () => {
@@ -109,7 +72,7 @@ test("every byte at every place of a short message", () => {
     for (let c = 0; c < 256; c++) {
       bytes[at] = c;
       elsewhere.set(bytes, 64);
-      compare(elsewhere, 64, 64 + bytes.length);
+      scanners.compare(elsewhere, 64, 64 + bytes.length);
     }
     bytes[at] = old;
   }
@@ -120,18 +83,18 @@ test("messages cut at every byte, with the rest behind them, at every alignment"
     for (const buffer of [inKernel!, elsewhere]) {
       const at = 200 + n % 16;
       buffer.set(bytes, at);
-      for (let end = at; end <= at + bytes.length; end++) compare(buffer, at, end);
+      for (let end = at; end <= at + bytes.length; end++) scanners.compare(buffer, at, end);
       const aligned = 4096 + (n * 16) % 1024;
       for (let k = 0; k < 16; k++) {
         buffer.set(bytes, aligned + k);
-        compare(buffer, aligned + k, aligned + k + bytes.length);
+        scanners.compare(buffer, aligned + k, aligned + k + bytes.length);
       }
     }
   });
 });
 
 test("mutated messages, anywhere and with anything behind them", () => {
-  taken = 0;
+  scanners.taken = 0;
   for (let n = 0; n < MUTATIONS; n++) {
     const random = seededRandom(SEED + n);
     const bytes = mutate(random);
@@ -143,7 +106,7 @@ test("mutated messages, anywhere and with anything behind them", () => {
       });
     }
   }
-  assert(taken > MUTATIONS / 5, `the kernel took only ${taken} messages`);
+  assert(scanners.taken > MUTATIONS / 5, `the kernel took only ${scanners.taken} messages`);
 });
 
 test("random bytes and many header lines, to the edge of what there is room for", () => {
@@ -161,9 +124,9 @@ test("random bytes and many header lines, to the edge of what there is room for"
     elsewhere.set(bytes);
     assertEquals(
       index.scan(elsewhere, head[0].length + 2, bytes.length),
-      plainIndex.scanBytes(bytes, head[0].length + 2, bytes.length),
+      scanners.plainIndex.scanBytes(bytes, head[0].length + 2, bytes.length),
     );
-    assertEquals(indexed(index), indexed(plainIndex));
+    assertEquals(indexed(index), indexed(scanners.plainIndex));
   }
 });
 
@@ -174,8 +137,8 @@ test("messages too large for it, at the end of the memory and beyond a buffer's 
   }
   const last = new Uint8Array(scanKernel!.memory, scanKernel!.memory.byteLength - INVITE.length);
   last.set(INVITE);
-  compare(last, 0, last.length);
-  compare(INVITE, 0, INVITE.length + 50);
+  scanners.compare(last, 0, last.length);
+  scanners.compare(INVITE, 0, INVITE.length + 50);
   last.fill(0);
 });
 
@@ -187,7 +150,7 @@ test("a result survives the next scan of another index, and more than there is r
   });
   kept.forEach((message, i) => {
     const bytes = i & 1 ? INVITE : RESPONSE;
-    plainMessage.parse(bytes, 0, bytes.length);
-    assertEquals(read(message), read(plainMessage));
+    scanners.plainMessage.parse(bytes, 0, bytes.length);
+    assertEquals(read(message), read(scanners.plainMessage));
   });
 });

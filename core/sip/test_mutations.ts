@@ -20,7 +20,12 @@ const SPECIAL = new TextEncoder().encode('\r\n\r\n \t:;,<>"\\@=/[]()0\x00\x7f\xf
 /** One of them with a few places changed. */
 export function mutate(random: Random): Uint8Array<ArrayBuffer> {
   const from = random.below(4) === 0 ? SEEDS : GOOD;
-  let bytes = from[random.below(from.length)].slice();
+  return mutated(from[random.below(from.length)], random);
+}
+
+/** A message with one to three places changed. */
+export function mutated(original: Uint8Array, random: Random): Uint8Array<ArrayBuffer> {
+  let bytes = original.slice();
   for (let n = random.below(3); n >= 0; n--) {
     const at = random.below(bytes.length + 1);
     const length = random.below(random.below(2) ? 4 : 60);

@@ -19,6 +19,9 @@ import { A, assertEmpty, B, branchOf, lines, open, routed, targetAt } from "./te
 
 const relaying = () => routed((_request, proxy) => proxy.relay());
 
+/** Nobody reads them here. */
+const TLS_FILES = ["--tls_certificate", "chain.pem", "--tls_private_key", "key.pem"];
+
 /** The Record-Route value that the proxy has put into a forwarded request. */
 const ownRoute = (text: string) => header(text, "Record-Route");
 
@@ -90,6 +93,27 @@ Deno.test("RFC 3261 16.5: a foreign maddr is where the request goes", () => {
   const harness = relaying();
   harness.receive(request("OPTIONS", { uri: "sip:bob@example.org:5099;maddr=203.0.113.9" }));
   assertEquals(harness.take()[0].to, { host: "203.0.113.9", port: 5099 });
+});
+
+Deno.test("RFC 3261 16.5: a Request-URI of another domain is the only target", () => {
+  const names = { "example.org": ["203.0.113.1"] };
+  const found: boolean[] = [];
+  const harness = open(["--registrar", "1"], {
+    names,
+    route: (r, proxy) => {
+      if (r.method === "REGISTER") return proxy.save();
+      found.push(proxy.lookup());
+      proxy.relay();
+    },
+  });
+  harness.receive(request("REGISTER", { uri: "sip:example.com", to: "<sip:bob@example.com>" }));
+  harness.take();
+  harness.receive(request("OPTIONS", { uri: "sip:bob@example.org:5061" }));
+  const [{ text, to }] = harness.take();
+  assertEquals([firstLine(text), to, found], ["OPTIONS sip:bob@example.org:5061 SIP/2.0", {
+    host: "203.0.113.1",
+    port: 5061,
+  }, [false]]);
 });
 
 Deno.test("RFC 3261 16.4: the proxy's own Route value at the top goes, and the others stay", () => {
@@ -236,6 +260,27 @@ Deno.test("RFC 3261 16.6.4: Record-Route towards a stream names its transport, a
   const values = headers(harness.take().slice(-1)[0].text, "Record-Route");
   assertMatch(values[0], /^<sip:192\.0\.2\.1:5060;transport=tcp;lr;did=/);
   assertMatch(values[1], /^<sip:192\.0\.2\.1:5060;lr;did=/);
+});
+
+Deno.test("RFC 3261 16.6.4: a request to a sips URI gets a sips Record-Route where TLS leads to the proxy", () => {
+  const target: Address = { host: "203.0.113.1", port: 5061, transport: "tls" };
+  const listen = ["--listen", "udp:192.0.2.1:5060,tls:192.0.2.1:5061", ...TLS_FILES];
+  const ask = (uri: string, headers: string[], from: Address) => {
+    const harness = routed((_request, proxy) => {
+      proxy.record_route();
+      proxy.relay([{ uri, received: target }]);
+    }, listen);
+    harness.receive(request("INVITE", { uri, headers }), from);
+    const { text } = harness.take().slice(-1)[0];
+    return [...text.matchAll(/^Record-Route: <(sips?:[^;]*)/gm)].map(([, uri]) => uri);
+  };
+  const secure: Address = { host: "192.0.2.10", port: 41_000, transport: "tls", flow: 7 };
+  assertEquals(ask("sips:bob@example.com", [], secure), ["sips:192.0.2.1:5061"]);
+  assertEquals(ask("SIPS:bob@example.com", [], secure), ["sips:192.0.2.1:5061"]);
+  assertEquals(ask("sip:bob@example.com", ["Route: <sips:203.0.113.9;lr>"], secure), ["sips:192.0.2.1:5061"]);
+  assertEquals(ask("sip:bob@example.com", [], secure), ["sip:192.0.2.1:5061"]);
+  // Nobody reaches a UDP listener by TLS.
+  assertEquals(ask("sips:bob@example.com", [], PHONE), ["sips:192.0.2.1:5061", "sip:192.0.2.1:5060"]);
 });
 
 Deno.test("RFC 3261 18.2.1: received says where a request came from when its Via does not", () => {
@@ -392,6 +437,17 @@ Deno.test("RFC 3261 16.11: a response that nothing sent by the proxy has brought
     harness.receive(response(text, 200), CALLED);
     assertEquals(harness.take(), [], text);
   }
+});
+
+Deno.test("RFC 3261 16.11: what is wrong with a request is answered as with a transaction", () => {
+  const harness = forwarder();
+  const ask = (method: string, parts: Parameters<typeof request>[1]) =>
+    statusOf(harness.ask(request(method, parts)));
+  assertEquals(ask("OPTIONS", { maxForwards: 0 }), 483);
+  assertEquals(ask("OPTIONS", { headers: ["Proxy-Require: strange"] }), 420);
+  assertEquals(ask("OPTIONS", { uri: "mailto:b@c" }), 416);
+  assertEquals(ask("OPTIONS", { headers: ["Max-Breadth: 0"] }), 440);
+  assertEquals(ask("OPTIONS", { uri: "bob@example.com" }), 400);
 });
 
 Deno.test("RFC 3261 16.11: a loop is found without a transaction too", () => {

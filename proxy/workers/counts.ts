@@ -11,6 +11,8 @@ const OF_THE_PRESENT: readonly string[] = [
   "dispatcher_probing",
   "dispatcher_disabled",
   "next_hops_down",
+  "heap_total",
+  "heap_used",
 ];
 /** What all workers share, or have a copy of: the cache and the location. The same in each of them. */
 const SHARED = ["users", "usersVerified", "aors", "contacts"];
