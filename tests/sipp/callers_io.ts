@@ -27,6 +27,7 @@ export async function counts(dir: string): Promise<{ readonly successful: number
  * @param proxy host:port where they are sent
  * @param patience how long each response is waited for, ms
  * @param transport of SIPp's option -t
+ * @param more options of SIPp
  */
 export async function digestCalls(
   { dir, proxy }: { readonly dir: string; readonly proxy: string },
@@ -34,6 +35,7 @@ export async function digestCalls(
   password: (user: number) => string,
   patience = 10_000,
   transport = "u1",
+  more: readonly string[] = [],
 ): Promise<{ readonly code: number; readonly successful: number; readonly failed: number }> {
   const users = Array.from(
     { length: 20 },
@@ -54,7 +56,7 @@ export async function digestCalls(
       "40",
       "-timeout_error",
     ],
-    ...["-t", transport, "-max_socket", "1000", "-trace_stat", "-stf", `${dir}/stat.csv`, proxy],
+    ...["-t", transport, "-max_socket", "1000", "-trace_stat", "-stf", `${dir}/stat.csv`, ...more, proxy],
   );
   const { code } = await caller.status;
   return { code, ...await counts(dir) };
