@@ -44,6 +44,7 @@ import { Proxy } from "./proxy.ts";
 import type { ProxyEnvironment } from "./proxy_environment.ts";
 import type { RouteFunction } from "./route.ts";
 import { readSettings } from "./settings.ts";
+import { RECEIVED, record, SENT } from "./test_record.ts";
 
 export const { backend } = await loadHashBackend();
 
@@ -203,6 +204,7 @@ export class ProxyHarness {
       location: options.location,
       send: (buffer: Uint8Array, start: number, end: number, to: Address): boolean => {
         const bytes = buffer.slice(start, end);
+        record(bytes, SENT);
         this.sent.push({ at: this.now, to, text: decoder.decode(bytes), bytes });
         return this.transportWorks;
       },
@@ -228,6 +230,7 @@ export class ProxyHarness {
   /** A datagram comes in; everything that needs no waiting happens. */
   receive(text: string | Uint8Array, from: Address = PHONE): void {
     const content = typeof text === "string" ? encoder.encode(this.#tagged(text)) : text;
+    record(content, RECEIVED);
     const buffer = new Uint8Array(content.length + 20).fill(0x78);
     buffer.set(content, 7);
     this.dbclient.now = this.now;

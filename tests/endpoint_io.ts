@@ -9,6 +9,7 @@ import {
   StreamTransport,
   type TlsIdentity,
 } from "../mod.ts";
+import { RECEIVED, record, SENT } from "../proxy/test_record.ts";
 
 /** A message that came. */
 export interface Received {
@@ -43,6 +44,7 @@ export class Endpoint {
 
   private constructor(caCerts: readonly string[]) {
     const take = (buffer: Uint8Array, start: number, end: number, from: Address) => {
+      record(buffer.subarray(start, end), SENT);
       this.#received.push({ text: decoder.decode(buffer.subarray(start, end)), from });
       this.#wake();
     };
@@ -92,6 +94,7 @@ export class Endpoint {
 
   send(text: string, to: Address): void {
     const bytes = encoder.encode(text);
+    record(bytes, RECEIVED);
     if (isReliable(to)) this.#streams.send(bytes, 0, bytes.length, to);
     else this.udp.send(bytes, 0, bytes.length, to);
   }

@@ -1,23 +1,12 @@
 /** The whole system with real SIPp in the place of one side. Skipped by name where SIPp is missing, but for CI. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { freePort, inTempDir, run, Running } from "../proxy/test_process.ts";
+import { freePort } from "../proxy/test_process.ts";
 import { uac } from "../uac/test_process.ts";
-import { ignore, present, sipp as startSipp, why } from "../uac/test_sipp.ts";
+import { ignore, present, why } from "../uac/test_sipp.ts";
+import { withServices } from "./services_io.ts";
+import { CALLERS, counts, digestCalls, SCENARIOS, sipp } from "./sipp/callers_io.ts";
 
 const CALLS = 100;
-const SCENARIOS = new URL("./sipp/", import.meta.url).pathname;
-
-/** Its media port is its own: several of them run at once. */
-function sipp(dir: string, ...args: readonly string[]): Deno.ChildProcess {
-  return startSipp([...args, "-mp", String(freePort())], dir);
-}
-
-/** What SIPp counted, from its statistics file. */
-async function counts(dir: string): Promise<{ readonly successful: number; readonly failed: number }> {
-  const rows = (await Deno.readTextFile(`${dir}/stat.csv`)).trim().split("\n").map((line) => line.split(";"));
-  const value = (name: string) => Number(rows.at(-1)![rows[0].indexOf(name)]);
-  return { successful: value("SuccessfulCall(C)"), failed: value("FailedCall(C)") };
-}
 
 /** DBclient with 20 users and "service", the proxy, and a called side of SIPp. */
 interface System {
@@ -36,36 +25,17 @@ async function withSystem(
   /** What the next hop's URI has behind its port. */
   hopParameters = "",
 ): Promise<void> {
-  await inTempDir(async (dir) => {
-    const users = Array.from({ length: 20 }, (_, i) => `user${i},example.com,password-${i}`);
-    users.push("service,example.com,password-service");
-    await Deno.writeTextFile(`${dir}/users.csv`, ["username,domain,password", ...users, ""].join("\n"));
-    const imported = await run("dbclient", "users", "import", "--db", `sqlite:${dir}/db`, `${dir}/users.csv`);
-    assertEquals(imported.code, 0, imported.err);
-    const dbclient = await Running.start("dbclient", "--db", `sqlite:${dir}/db`, "-p", "0");
-    const calledPort = freePort();
+  const calledPort = freePort();
+  const hop = ["--next_hop", `sip:127.0.0.1:${calledPort}${hopParameters}`];
+  const users = { ...CALLERS, service: "password-service" };
+  await withServices(users, [[...hop, ...flags]], async ({ dir, proxies: [proxy] }) => {
     const side = sipp(dir, ...called, "-p", String(calledPort));
-    const proxy = await Running.start(
-      "proxy",
-      "--listen",
-      "udp:127.0.0.1:0",
-      "--realm",
-      "example.com",
-      "--dbclient_port",
-      String(dbclient.port),
-      "--next_hop",
-      `sip:127.0.0.1:${calledPort}${hopParameters}`,
-      ...flags,
-    );
     try {
       const tcp = /ready on .*tcp:([^ ,]*)/.exec(proxy.err)?.[1];
       await use({ dir, proxy: `127.0.0.1:${proxy.port}`, tcp, calledPort });
     } finally {
       side.kill("SIGKILL");
       await side.status;
-      const ended = await proxy.end();
-      await dbclient.end();
-      assertEquals(ended.code, 0, ended.err);
     }
   });
 }
@@ -86,39 +56,6 @@ async function register(
     ...["-trace_stat", "-stf", `${dir}/stat.csv`, proxy],
   );
   const { code } = await phones.status;
-  return { code, ...await counts(dir) };
-}
-
-/** Places calls with SIPp and Digest. */
-async function digestCalls(
-  { dir, proxy }: System,
-  calls: number,
-  password: (user: number) => string,
-  patience = 10_000,
-  transport = "u1",
-): Promise<{ readonly code: number; readonly successful: number; readonly failed: number }> {
-  const users = Array.from(
-    { length: 20 },
-    (_, i) => `user${i};[authentication username=user${i} password=${password(i)}]`,
-  );
-  await Deno.writeTextFile(`${dir}/callers.csv`, ["SEQUENTIAL", ...users, ""].join("\n"));
-  const caller = sipp(
-    dir,
-    ...["-sf", `${SCENARIOS}digest_caller.xml`, "-inf", `${dir}/callers.csv`, "-p", String(freePort())],
-    ...[
-      "-r",
-      "100",
-      "-m",
-      String(calls),
-      "-recv_timeout",
-      String(patience),
-      "-timeout",
-      "40",
-      "-timeout_error",
-    ],
-    ...["-t", transport, "-max_socket", "1000", "-trace_stat", "-stf", `${dir}/stat.csv`, proxy],
-  );
-  const { code } = await caller.status;
   return { code, ...await counts(dir) };
 }
 
