@@ -167,6 +167,18 @@ export const FLAGS = {
   bind_local: { type: "boolean", help: "Accepted for SIPp's sake: sockets are bound to the local address" },
   nostdin: { type: "boolean", help: "Accepted for SIPp's sake: standard input is never read" },
   v: { type: "boolean", help: "Print the version" },
+  find_max: {
+    type: "boolean",
+    help: "Search the highest rate, from -r on, at which less than 1 % of the calls fail",
+  },
+  find_max_time: {
+    type: "number",
+    default: 5,
+    min: 0.1,
+    max: 3600,
+    unit: "s",
+    help: "How long it tries a rate",
+  },
   quiet: { type: "boolean", help: "No progress line" },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
   ...RUNTIME_FLAGS,
@@ -248,6 +260,12 @@ export function parseCommand(
   }
   if (values.t === "ui" && own.files.length === 0) {
     throw new UsageError("-t ui needs an injection file: -inf FILE");
+  }
+  if (values.find_max && values.users !== undefined) {
+    throw new UsageError("--find_max and -users exclude each other: users have no rate");
+  }
+  if (given.has("find_max_time") && !values.find_max) {
+    throw new UsageError("--find_max_time is only allowed with --find_max");
   }
   if (values.timeout_error && values.timeout === 0) throw new UsageError("-timeout_error needs -timeout");
   if (values.pc_only && values.auth === "digest") {

@@ -81,7 +81,7 @@ export class Run {
 
   /** No new calls; the run ends with the last open one. */
   stop(): void {
-    this.engine.stop();
+    this.engine.stop(now());
     this.#arm();
   }
 

@@ -246,6 +246,13 @@ export class CallRunner implements CallOwner {
     if (asked < 0 || call.states[asked] === FINISHED || call.ended) return this.#lateResponse(call, message);
     const { status } = message;
     const step = call.steps[asked];
+    // Any response beyond 100 that is no challenge shows that the credentials were accepted, or that it did not matter.
+    if (call.authKind !== undefined && status > 100 && asked === call.authStep) {
+      if (status !== 401 && status !== 407) {
+        this.#o.statistics.authenticated(call.authKind, now - call.authSentAt);
+      }
+      call.authKind = undefined;
+    }
     const invite = step.template!.method === "INVITE";
     const index = this.#match(call, message, asked);
     if (index >= 0 && this.#isLost(call, call.steps[index])) return;
@@ -399,8 +406,15 @@ export class CallRunner implements CallOwner {
     request.call = call;
     const first = call.inviteStatus < 200 || call.inviteStatus >= 300;
     const failure = authenticator.write(out, call.auth, request, first);
-    if (failure !== undefined) call.refusal = failure;
-    else call.challenged = false;
+    if (failure !== undefined) {
+      call.refusal = failure;
+      return;
+    }
+    call.challenged = false;
+    const { sent } = call.auth;
+    call.authKind = sent === "nothing" ? undefined : sent;
+    call.authStep = call.sendStep;
+    call.authSentAt = this.#now;
   }
 
   /** Whether the call goes on. */
@@ -683,6 +697,7 @@ export class CallRunner implements CallOwner {
       return;
     }
     call.program.counts.unexpected[Math.min(call.step, call.steps.length - 1)]++;
+    this.#o.statistics.unexpectedStatus(status);
     this.#o.authenticator?.answered(call.auth, message);
     if (invite && status >= 300) this.#acknowledge(call, message);
     if (this.#takeUnexpected(call, message, from, now)) return;
@@ -711,6 +726,7 @@ export class CallRunner implements CallOwner {
     const { behaviors, statistics } = this.#o;
     if (method === "ACK") return;
     if (behaviors.autoAnswer && AUTO_ANSWERED.includes(method)) {
+      statistics.autoAnswered++;
       return void this.#reply(call, message, 200, from);
     }
     if (method === "CANCEL" && behaviors.reply) return this.#cancel(call, message, from, now);

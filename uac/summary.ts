@@ -21,6 +21,13 @@ export function progressLine(report: Report, startedBefore: number): string {
     `${count(calls.open)} open, ${count(calls.ok)} ok, ${count(calls.failed)} failed${latency}`;
 }
 
+/** What kept the calls from their schedule, as a sentence. */
+export function limitText({ limitedBy, overdue, held, lagMs }: Report): string {
+  if (limitedBy === "nothing") return "nothing: calls started on schedule";
+  if (limitedBy === "call limit") return `the call limit: ${count(held)} calls waited for room (-l, sockets)`;
+  return `THIS GENERATOR, not the remote: own lag p99 ${ms(lagMs.p99)} ms, ${count(overdue)} calls overdue`;
+}
+
 /** The table at the end of a run. */
 export function summaryTable(report: Report): string {
   const { calls, failures, rate, setupMs, lagMs, messages, auth } = report;
@@ -38,6 +45,7 @@ export function summaryTable(report: Report): string {
     rows.push(["rate", `${rate.achieved.toFixed(1)} calls/s (wanted ${rate.wanted.toFixed(1)})`]);
     rows.push(["set-up latency", setupMs.count === 0 ? "none" : times(setupMs)]);
     rows.push(["own lag", times(lagMs)]);
+    if (report.limitedBy !== "nothing") rows.push(["limited by", limitText(report)]);
   }
   rows.push([
     "messages",
