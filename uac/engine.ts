@@ -90,6 +90,10 @@ export interface EngineOptions {
   readonly exec?: (command: string) => void;
   /** What went wrong with a call or message, a line each: `-trace_err`. */
   readonly onError?: (line: string) => void;
+  /** Is told of every message; the bytes are only valid during the call. */
+  readonly onMessage?: (sent: boolean, bytes: Uint8Array, start: number, end: number, peer: Address) => void;
+  /** Is told of every call's end; `failure` is "" when it succeeded. */
+  readonly onEnd?: (callId: string, failure: string) => void;
   /** The scenario's own log. */
   readonly onLog?: (line: string) => void;
   /** The scenario ends the run at once. */
@@ -253,6 +257,7 @@ export class Engine {
       writeUser: (call, out) => this.#writeUser(call, out),
       send: (call, bytes, length, to) => {
         this.statistics.sent++;
+        this.#options.onMessage?.(true, bytes, 0, length, to);
         this.#transport.send(bytes, 0, length, to, call.socket);
       },
       ended: (call, failure, now) => this.#end(call, failure, now),
@@ -293,6 +298,11 @@ export class Engine {
       (this.program.role === "client" || this.#lingering === 0);
   }
 
+  /** The clock at the start, ms. */
+  get startedAt(): number {
+    return this.#startAt;
+  }
+
   /** Calls per second. */
   get rate(): number {
     return 1000 / this.#interval;
@@ -326,6 +336,7 @@ export class Engine {
     this.#now = now;
     const { statistics } = this;
     statistics.received++;
+    this.#options.onMessage?.(false, buffer, start, end, from);
     const message = this.#message;
     const problem = message.parse(buffer, start, end);
     if (problem !== undefined) {
@@ -637,6 +648,7 @@ export class Engine {
     });
     this.statistics.sent++;
     const to = responseAddress(message.topVia()!, from, this.#options.reliable ?? false);
+    this.#options.onMessage?.(true, bytes, 0, bytes.length, to);
     this.#transport.send(bytes, 0, bytes.length, to, socket);
   }
 
@@ -707,6 +719,7 @@ export class Engine {
       this.#roomAt = now;
     }
     this.statistics.callLength(now - call.startedAt);
+    this.#options.onEnd?.(call.callId.toString(), failure);
     if (failure === "") this.statistics.ok++;
     else {
       this.statistics.fail(failure);

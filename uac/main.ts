@@ -1,6 +1,6 @@
 /** The SIP traffic generator: `deno task uac`. Its command line is in flags.ts. */
 import process from "node:process";
-import { formatHelp, now } from "../mod.ts";
+import { formatAddress, formatHelp, now } from "../mod.ts";
 import { BUILTIN } from "./builtin.ts";
 import { writeChainStates } from "./chain_state_io.ts";
 import { runOptions } from "./command_io.ts";
@@ -9,8 +9,9 @@ import { judge, RateSearch, resultLine, stepLine } from "./find_max.ts";
 import { type Command, FLAGS, formatTransport, NOTES, parseCommand, USAGE } from "./flags.ts";
 import { Run } from "./run_io.ts";
 import { readSippArguments } from "./sipp_options.ts";
-import { progressLine, summaryTable } from "./summary.ts";
+import { summaryTable } from "./summary.ts";
 import { BindError } from "./transports_io.ts";
+import { Watch } from "./watch_io.ts";
 
 /** How long open calls may take after the end of a run was asked for, ms. */
 const GRACE_MS = 5000;
@@ -19,8 +20,16 @@ const EXIT = { OK: 0, FAILED: 1, INTERNAL: 97, BIND: 254, FATAL: 255 } as const;
 
 const say = (line: string) => console.error(`uac: ${line}`);
 
+function writeFile(file: string, text: string): void {
+  try {
+    Deno.writeTextFileSync(file, text);
+  } catch (error) {
+    throw new Error(`${file} cannot be written: ${(error as Error).message.split("\n")[0]}`);
+  }
+}
+
 function writeJson(file: string, figures: unknown): void {
-  Deno.writeTextFileSync(file, JSON.stringify(figures, undefined, 2) + "\n");
+  writeFile(file, JSON.stringify(figures, undefined, 2) + "\n");
 }
 
 /** Searches the highest rate, a run after the other, and says the exit code. */
@@ -72,32 +81,29 @@ async function findMax(command: Command): Promise<number> {
 async function run(command: Command): Promise<number> {
   const { values } = command;
   const cpuBefore = process.cpuUsage();
-  let stopNow = () => {};
   const options = await runOptions(command, say);
-  const run = await Run.open({
-    ...options,
-    onError: values.trace_err ? say : undefined,
-    onLog: say,
-    onStop: () => stopNow(),
-  });
-  const { engine } = run;
-  const server = engine.program.role === "server";
-  const tcp = values.t.startsWith("t");
-  if (server) say(`ready, called side on ${formatTransport(run.local, tcp)}`);
-
+  const watch = new Watch(command, say);
   let ending = false;
   let timedOut = false;
   let stopped = false;
-  stopNow = () => {
-    stopped = true;
-    run.close();
-  };
+  const run = await Run.open({
+    ...options,
+    ...watch.hooks(),
+    onStop: () => {
+      stopped = true;
+      run.close();
+    },
+  });
+  const { engine } = run;
+  const server = engine.program.role === "server";
+  if (server) say(`ready, called side on ${formatTransport(run.local, values.t.startsWith("t"))}`);
   const end = () => {
     if (ending || server) {
       run.close();
       return;
     }
     ending = true;
+    watch.ending();
     run.stop();
     Deno.unrefTimer(setTimeout(() => run.close(), GRACE_MS));
   };
@@ -109,31 +115,30 @@ async function run(command: Command): Promise<number> {
       end();
     }, values.timeout * 1000)
     : undefined;
-  let startedBefore = 0;
-  const progress = values.quiet ? undefined : setInterval(() => {
-    const report = engine.report(now());
-    say(progressLine(report, startedBefore));
-    startedBefore = report.calls.started;
-  }, 1000);
+  watch.begin(run, options.remote, { end, endNow: () => run.close() });
 
   await run.ended;
-  clearInterval(progress);
   clearTimeout(timeout);
   for (const signal of signals) Deno.removeSignalListener(signal, end);
   const endedAt = now();
   if (!server) engine.abort(endedAt);
+  watch.end(endedAt);
   const report = engine.report(endedAt);
   await run.close();
   if (values.chain_state !== undefined) writeChainStates(values.chain_state, engine.chainStates());
   const cpu = process.cpuUsage(cpuBefore);
   const ended = report.calls.ok + report.calls.failed;
   const cpuUsPerCall = ended === 0 ? 0 : Math.round((cpu.user + cpu.system) / ended * 10) / 10;
+  const cpuPercent = Math.round((cpu.user + cpu.system) / 10 / Math.max(1, report.durationMs));
+  const ladder = watch.ladder?.text(formatAddress(run.local)) ?? "";
+  if (ladder !== "") console.log(ladder + "\n");
   console.log(summaryTable(report));
-  const load = Math.round((cpu.user + cpu.system) / 10 / Math.max(1, report.durationMs));
-  console.log(`${"processor".padEnd(22)}${cpuUsPerCall} µs per call, start-up included; ${load} % of a core`);
-  if (values.json !== undefined) {
-    writeJson(values.json, { ...report, droppedDatagrams: run.dropped, cpuUsPerCall });
-  }
+  console.log(
+    `${"processor".padEnd(22)}${cpuUsPerCall} µs per call, start-up included; ${cpuPercent} % of a core`,
+  );
+  const figures = { ...report, droppedDatagrams: run.dropped, cpuUsPerCall, cpuPercent };
+  if (values.json !== undefined) writeJson(values.json, figures);
+  if (values.csv !== undefined) writeFile(values.csv, watch.series!.csv());
   if (timedOut && values.timeout_error) {
     say(`the run was ended by -timeout after ${values.timeout} s`);
     return EXIT.FATAL;

@@ -85,6 +85,18 @@ export class Run {
     this.#arm();
   }
 
+  /** Another rate, in calls per period. */
+  setRate(rate: number): void {
+    this.engine.setRate(rate, now());
+    this.#arm();
+  }
+
+  /** Starts no calls for a while, or goes on. */
+  pause(paused: boolean): void {
+    this.engine.pause(paused, now());
+    this.#arm();
+  }
+
   /** Does what is due, also while the socket keeps the timers waiting. */
   #advance(now: number): void {
     if ((this.engine.nextDue() ?? Infinity) <= now) this.engine.advance(now);

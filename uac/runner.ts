@@ -151,6 +151,7 @@ export class CallRunner implements CallOwner {
           break;
         case "pause":
         case "timewait": {
+          call.program.counts.passed[step.index]++;
           const length = this.#pauseOf(call, step);
           if (step.kind === "timewait") this.#o.lingers(call, now);
           if (length > 0) {
@@ -164,6 +165,7 @@ export class CallRunner implements CallOwner {
           this.#wait(call, step, now);
           return;
         default:
+          call.program.counts.passed[step.index]++;
           break;
       }
       if (!this.#pass(call, step, now)) return;
@@ -344,8 +346,9 @@ export class CallRunner implements CallOwner {
     this.#now = now;
     if (call.pausedUntil <= now) {
       call.pausedUntil = Infinity;
-      const step = call.steps[call.step];
-      if (call.ended || this.#pass(call, step, now)) this.run(call, now);
+      // A <timewait> is over, and with it what is left of the call.
+      if (call.ended) return this.#o.ended(call, "", now);
+      if (this.#pass(call, call.steps[call.step], now)) this.run(call, now);
       this.#settle(call);
       return;
     }

@@ -205,6 +205,8 @@ export class StepCounters {
   readonly timeouts: Float64Array;
   readonly unexpected: Float64Array;
   readonly lost: Float64Array;
+  /** Calls that came through a pause or nop. */
+  readonly passed: Float64Array;
 
   constructor(steps: number) {
     this.sent = new Float64Array(steps);
@@ -213,6 +215,7 @@ export class StepCounters {
     this.timeouts = new Float64Array(steps);
     this.unexpected = new Float64Array(steps);
     this.lost = new Float64Array(steps);
+    this.passed = new Float64Array(steps);
   }
 }
 
@@ -264,6 +267,8 @@ export class Statistics {
   readonly lagTimes: Times = new Times([LATE_MS]);
   /** What goes on from second to second, where somebody asks for it. */
   interval: IntervalTimes | undefined;
+  /** Is told of each time of a timer. */
+  onTime: ((timer: number, ms: number) => void) | undefined;
   /** From a request with credentials to what shows that they were accepted, by their kind. */
   readonly authTimes: Readonly<Record<AuthKind, Times>> = {
     preemptive: new Times(),
@@ -281,6 +286,7 @@ export class Statistics {
   time(timer: number, ms: number): void {
     this.timers[timer].record(ms);
     if (timer === 0) this.interval?.setup.record(ms);
+    this.onTime?.(timer, ms);
   }
   /** A call was `ms` long. */
   callLength(ms: number): void {
