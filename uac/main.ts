@@ -7,6 +7,7 @@ import { runOptions } from "./command_io.ts";
 import { lintFiles } from "./files_io.ts";
 import { judge, RateSearch, resultLine, stepLine } from "./find_max.ts";
 import { type Command, FLAGS, formatTransport, NOTES, parseCommand, USAGE } from "./flags.ts";
+import { reportPage } from "./report_page.ts";
 import { Run } from "./run_io.ts";
 import { readSippArguments } from "./sipp_options.ts";
 import { summaryTable } from "./summary.ts";
@@ -138,6 +139,20 @@ async function run(command: Command): Promise<number> {
   );
   const figures = { ...report, droppedDatagrams: run.dropped, cpuUsPerCall, cpuPercent };
   if (values.json !== undefined) writeJson(values.json, figures);
+  if (values.report !== undefined) {
+    writeFile(
+      values.report,
+      reportPage({
+        report,
+        points: watch.series!.points,
+        histogram: engine.statistics.timers[0].distribution(),
+        startedAt: Date.now() - (now() - engine.startedAt),
+        address: formatAddress(options.remote ?? run.local),
+        cpuUsPerCall,
+        cpuPercent,
+      }),
+    );
+  }
   if (values.csv !== undefined) writeFile(values.csv, watch.series!.csv());
   if (timedOut && values.timeout_error) {
     say(`the run was ended by -timeout after ${values.timeout} s`);

@@ -1,5 +1,5 @@
 /** What a run counts, and the report made of it. */
-import { build, type Histogram } from "hdr-histogram-js";
+import { build, type JsHistogram } from "hdr-histogram-js";
 
 /** What authentication counts. */
 export interface AuthCounters {
@@ -131,8 +131,16 @@ export function limitOf(started: number, late: number, overdue: number, held: nu
 
 /** Times are kept in µs with three digits, up to an hour. */
 const MAX_US = 3_600_000_000;
-const newHistogram = (): Histogram =>
-  build({ lowestDiscernibleValue: 1, highestTrackableValue: MAX_US, numberOfSignificantValueDigits: 3 });
+const newHistogram = () =>
+  // Without WebAssembly it is one that can be walked through.
+  build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: MAX_US,
+    numberOfSignificantValueDigits: 3,
+    useWebAssembly: false,
+  }) as JsHistogram;
+/** Upper bounds of a decade of {@linkcode Times.distribution}. */
+const DECADE = [1, 1.5, 2, 3, 5, 7];
 
 /** Times of one kind: a histogram for percentiles, moments, and SIPp's repartition. ms */
 export class Times {
@@ -172,6 +180,36 @@ export class Times {
     const histogram = this.#histogram;
     if (histogram.totalCount === 0) return 0;
     return Math.min(histogram.getValueAtPercentile(percentile), histogram.maxValue) / 1000;
+  }
+
+  /** How many times were up to each bound and above the one before: bounds in ms, evenly on a logarithmic scale. */
+  distribution(): { readonly upTo: number; readonly count: number }[] {
+    const bars: { upTo: number; count: number }[] = [];
+    const values = this.#histogram.recordedValuesIterator;
+    values.reset();
+    let bound = 0;
+    while (values.hasNext()) {
+      const { valueIteratedTo, countAtValueIteratedTo } = values.next();
+      const value = valueIteratedTo / 1000;
+      let upTo: number;
+      do {
+        upTo = DECADE[bound % DECADE.length] * 10 ** (Math.floor(bound / DECADE.length) - 3);
+        if (value <= upTo) break;
+        bound++;
+        if (bars.length > 0) bars.push({ upTo: 0, count: 0 });
+      } while (bound < 1000);
+      if (bars.length === 0) bars.push({ upTo, count: 0 });
+      bars[bars.length - 1].upTo = upTo;
+      bars[bars.length - 1].count += countAtValueIteratedTo;
+    }
+    // Bounds of bars that nothing fell into.
+    let at = bound;
+    for (let i = bars.length - 1; i >= 0; i--, at--) {
+      bars[i].upTo = Number(
+        (DECADE[at % DECADE.length] * 10 ** (Math.floor(at / DECADE.length) - 3)).toPrecision(3),
+      );
+    }
+    return bars;
   }
 
   summary(): TimeSummary {
