@@ -165,7 +165,6 @@ export class CallRunner implements CallOwner {
           this.#wait(call, step, now);
           return;
         default:
-          call.program.counts.passed[step.index]++;
           break;
       }
       if (!this.#pass(call, step, now)) return;

@@ -243,7 +243,7 @@ export class StepCounters {
   readonly timeouts: Float64Array;
   readonly unexpected: Float64Array;
   readonly lost: Float64Array;
-  /** Calls that came through a pause or nop. */
+  /** Calls that came to a pause. */
   readonly passed: Float64Array;
 
   constructor(steps: number) {

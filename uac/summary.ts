@@ -24,7 +24,7 @@ export function progressLine(report: Report, startedBefore: number, seconds: num
 
 /** What kept the calls from their schedule, as a sentence. */
 export function limitText({ limitedBy, overdue, held, lagMs }: Report): string {
-  if (limitedBy === "nothing") return "nothing: calls started on schedule";
+  if (limitedBy === "nothing") return "calls started on time";
   if (limitedBy === "call limit") return `the call limit: ${count(held)} calls waited for room (-l, sockets)`;
   return `THIS GENERATOR, not the remote: own lag p99 ${ms(lagMs.p99)} ms, ${count(overdue)} calls overdue`;
 }
