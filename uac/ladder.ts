@@ -12,6 +12,14 @@ interface Rung {
 /** Calls whose messages are kept until their end is known, and messages of one. */
 const MAX_CALLS = 1000;
 const MAX_RUNGS = 200;
+const AUTH_HEADERS = [
+  HeaderId.PROXY_AUTHORIZATION,
+  HeaderId.AUTHORIZATION,
+  HeaderId.PROXY_AUTHENTICATE,
+  HeaderId.WWW_AUTHENTICATE,
+];
+/** Characters of a status line that are shown. */
+const MAX_STATUS = 16;
 /** Columns between the two sides. */
 const SPAN = 46;
 const decoder = new TextDecoder();
@@ -37,19 +45,20 @@ export class Ladder {
     let lineEnd = start;
     while (lineEnd < end && bytes[lineEnd] !== 13 && bytes[lineEnd] !== 10) lineEnd++;
     const line = decoder.decode(bytes.subarray(start, lineEnd));
-    const auth = [
-      HeaderId.PROXY_AUTHORIZATION,
-      HeaderId.AUTHORIZATION,
-      HeaderId.PROXY_AUTHENTICATE,
-      HeaderId.WWW_AUTHENTICATE,
-    ]
-      .map((id) => /^\s*([A-Za-z-]+)/.exec(message.value(id) ?? "")?.[1]).find((scheme) =>
-        scheme !== undefined
-      );
+    const schemes = new Set<string>();
+    for (const id of AUTH_HEADERS) {
+      for (let i = message.first(id); i >= 0; i = message.next(i)) {
+        const value = message.text(message.valueStart(i), message.valueEnd(i));
+        schemes.add(/^[A-Za-z-]+/.exec(value)?.[0] ?? "?");
+      }
+    }
+    const status = line.slice(line.indexOf(" ") + 1);
     const what = message.isRequest
       ? message.method
-      : `${line.slice(line.indexOf(" ") + 1)} (${message.cseqMethod})`;
-    const text = auth === undefined ? what : `${what} [${auth}]`;
+      : `${
+        status.length > MAX_STATUS ? status.slice(0, MAX_STATUS - 1) + "…" : status
+      } (${message.cseqMethod})`;
+    const text = schemes.size === 0 ? what : `${what} [${[...schemes].join(", ")}]`;
     rungs.push({ at: now, sent, text, peer: formatAddress(peer) });
   }
 
