@@ -7,12 +7,14 @@ import { fileReader, loadInjectionFiles, loadScenario, readText } from "./files_
 import type { Command } from "./flags.ts";
 import { InjectionFiles, patternFile } from "./injection.ts";
 import type { RunOptions } from "./run_io.ts";
+import { partOf, type Share } from "./share.ts";
 
-function injectionFiles({ values, files, indices }: Command): InjectionFiles {
-  if (values.user_pattern !== undefined) {
-    return new InjectionFiles([patternFile(values.user_pattern, values.password, values.from, values.count)]);
-  }
-  return loadInjectionFiles(files, indices);
+function injectionFiles({ values, files, indices }: Command, share: Share): InjectionFiles {
+  const all = values.user_pattern === undefined
+    ? loadInjectionFiles(files, indices)
+    : new InjectionFiles([patternFile(values.user_pattern, values.password, values.from, values.count)]);
+  for (const file of all.files) file.share(share);
+  return all;
 }
 
 /** The IP address of a name. */
@@ -61,9 +63,14 @@ function mayExec(): void {
 /**
  * Everything a run needs, from the command line and the files that it names.
  *
+ * @param share of users, calls at once and lines of injection files: for a worker
  * @throws {Error} one line
  */
-export async function runOptions(command: Command, say: (line: string) => void): Promise<RunOptions> {
+export async function runOptions(
+  command: Command,
+  say: (line: string) => void,
+  share: Share = { index: 0, of: 1 },
+): Promise<RunOptions> {
   const { values, remote, given, keys, set, dynamic, behaviors, circuits } = command;
   const { backend, warning } = await loadHashBackend(values.hash);
   if (warning !== undefined) say(warning);
@@ -83,11 +90,13 @@ export async function runOptions(command: Command, say: (line: string) => void):
   if (values.allow_exec) mayExec();
   const retrans = values.max_retrans;
   const realms = values.realm;
-  if (values.sleep > 0) await new Promise((resolve) => setTimeout(resolve, values.sleep * 1000));
+  if (values.sleep > 0 && share.of === 1) {
+    await new Promise((resolve) => setTimeout(resolve, values.sleep * 1000));
+  }
   return {
     transport: values.t as "u1" | "un" | "ui" | "t1" | "tn",
     host: values.i ?? localAddress(ip?.startsWith("127.") ? "127.0.0.1" : ip),
-    port: values.p ?? (client ? 0 : 5060),
+    port: values.p === undefined || values.p === 0 ? values.p ?? (client ? 0 : 5060) : values.p + share.index,
     io: values.io,
     ioWait: values.io_wait,
     maxSockets: values.max_socket,
@@ -113,8 +122,8 @@ export async function runOptions(command: Command, say: (line: string) => void):
     rate: values.r,
     period: values.rp,
     calls: values.m,
-    limit: values.l,
-    users: values.users,
+    limit: Math.ceil(values.l / share.of),
+    users: values.users === undefined ? undefined : partOf(values.users, share),
     pause: values.d,
     recvTimeout: values.recv_timeout ?? (client ? 60_000 : 3_600_000),
     retransmit: !values.nr,
@@ -126,7 +135,7 @@ export async function runOptions(command: Command, say: (line: string) => void):
     ignoreInPause: values.pause_msg_ign,
     baseCseq: values.base_cseq,
     callIdPattern: values.cid_str,
-    files: injectionFiles(command),
+    files: injectionFiles(command, share),
     set,
     circuits,
     username: values.au,

@@ -141,6 +141,12 @@ function stepName({ kind, template, response, request }: CompiledStep<Call>): st
   return `${kind} ${what}`.trim();
 }
 
+/** What others see of a run. */
+export type RunView = Pick<
+  Engine,
+  "statistics" | "program" | "variables" | "open" | "rate" | "paused" | "startedAt" | "report"
+>;
+
 /** A run of one scenario, as caller or as called side. */
 export class Engine {
   readonly statistics: Statistics = new Statistics();
@@ -430,15 +436,37 @@ export class Engine {
 
   /** The figures so far. */
   report(now: number): Report {
-    const { statistics, program } = this;
+    return this.reportOf(this.statistics, {
+      ...this.progress(now),
+      durationMs: now - this.#startAt,
+      open: this.#open,
+      rate: this.rate,
+    });
+  }
+
+  /** How the starts of calls stand: ms from the first to the last, and how many are overdue. */
+  progress(now: number): { readonly startingMs: number; readonly overdue: number } {
+    const startingMs = this.statistics.started > 1 ? this.#lastStartAt - this.#startAt : 0;
+    return { startingMs, overdue: this.#overdue(now) };
+  }
+
+  /** A report of this scenario with these figures; the rate in calls per second. */
+  reportOf(
+    statistics: Statistics,
+    { rate, ...about }: {
+      readonly durationMs: number;
+      readonly startingMs: number;
+      readonly overdue: number;
+      readonly open: number;
+      readonly rate: number;
+    },
+  ): Report {
+    const { program } = this;
     return statistics.report({
+      ...about,
       scenario: program.name,
       role: program.role,
-      durationMs: now - this.#startAt,
-      startingMs: statistics.started > 1 ? this.#lastStartAt - this.#startAt : 0,
-      wantedRate: program.role === "client" && this.#options.users === undefined ? 1000 / this.#interval : 0,
-      open: this.#open,
-      overdue: this.#overdue(now),
+      wantedRate: program.role === "client" && this.#options.users === undefined ? rate : 0,
       timers: program.timers,
       counters: program.counters,
       steps: program.steps.map(stepName),

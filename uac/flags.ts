@@ -219,6 +219,14 @@ export const FLAGS = {
   bind_local: { type: "boolean", help: "Accepted for SIPp's sake: sockets are bound to the local address" },
   nostdin: { type: "boolean", help: "Read no keys" },
   v: { type: "boolean", help: "Print the version" },
+  workers: {
+    type: "integer",
+    default: 1,
+    min: 1,
+    max: 64,
+    unit: "threads",
+    help: "So many threads place the calls, each with its share of rate, users and lines of -inf",
+  },
   find_max: {
     type: "boolean",
     help: "Search the highest rate, from -r on, at which less than 1 % of the calls fail",
@@ -319,6 +327,11 @@ export function parseCommand(
   if (values.t === "ui" && own.files.length === 0) {
     throw new UsageError("-t ui needs an injection file: -inf FILE");
   }
+  if (values.find_max && values.workers > 1) {
+    throw new UsageError(
+      "--find_max and --workers exclude each other: threads that have just begun are slow",
+    );
+  }
   if (values.find_max && values.users !== undefined) {
     throw new UsageError("--find_max and -users exclude each other: users have no rate");
   }
@@ -344,6 +357,13 @@ export function parseCommand(
   ) {
     if (given.has(name) && !given.has(needed)) {
       throw new UsageError(`-${name} is only allowed with -${needed}`);
+    }
+  }
+  for (
+    const name of ["ladder", "trace_msg", "trace_shortmsg", "trace_rtt", "trace_logs", "error_file"] as const
+  ) {
+    if (given.has(name) && values.workers > 1) {
+      throw new UsageError(`-${name} needs all messages in one thread: it is not allowed with --workers`);
     }
   }
   for (const name of ["csv", "report", "ladder"] as const) {

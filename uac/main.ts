@@ -5,10 +5,11 @@ import { BUILTIN } from "./builtin.ts";
 import { writeChainStates } from "./chain_state_io.ts";
 import { runOptions } from "./command_io.ts";
 import { lintFiles } from "./files_io.ts";
+import { Fleet } from "./fleet_io.ts";
 import { judge, RateSearch, resultLine, stepLine } from "./find_max.ts";
 import { type Command, FLAGS, formatTransport, NOTES, parseCommand, USAGE } from "./flags.ts";
 import { reportPage } from "./report_page.ts";
-import { Run } from "./run_io.ts";
+import { Run, type RunOptions } from "./run_io.ts";
 import { readSippArguments } from "./sipp_options.ts";
 import { summaryTable } from "./summary.ts";
 import { BindError } from "./transports_io.ts";
@@ -33,6 +34,16 @@ function writeJson(file: string, figures: unknown): void {
   writeFile(file, JSON.stringify(figures, undefined, 2) + "\n");
 }
 
+/** A run in this thread, or in several. */
+function openRun(command: Command, options: RunOptions): Promise<Run | Fleet> {
+  const { workers } = command.values;
+  if (workers === 1) return Run.open(options);
+  if (options.scenario.role !== "client") {
+    throw new Error("--workers is for callers: a called side is one thread for its port");
+  }
+  return Fleet.open(options, Deno.args, workers);
+}
+
 /** Searches the highest rate, a run after the other, and says the exit code. */
 async function findMax(command: Command): Promise<number> {
   const { values } = command;
@@ -52,7 +63,14 @@ async function findMax(command: Command): Promise<number> {
   for (const signal of signals) Deno.addSignalListener(signal, end);
   while (search.next !== undefined && !interrupted) {
     const rate = search.next * values.rp / 1000;
-    const step = run = await Run.open({ ...options, calls: 0, rate, chainStates, onLog: say, onStop: end });
+    const step = run = await Run.open({
+      ...options,
+      calls: 0,
+      rate,
+      chainStates,
+      onLog: say,
+      onStop: end,
+    });
     const timers = [
       setTimeout(() => step.stop(), values.find_max_time * 1000),
       setTimeout(() => step.close(), values.find_max_time * 1000 + GRACE_MS + values.d),
@@ -61,8 +79,8 @@ async function findMax(command: Command): Promise<number> {
     for (const timer of timers) clearTimeout(timer);
     const endedAt = now();
     step.engine.abort(endedAt);
-    chainStates = step.engine.chainStates();
     await step.close();
+    chainStates = step.chainStates();
     if (interrupted) break;
     const outcome = judge(step.engine.report(endedAt));
     search.took(outcome);
@@ -87,7 +105,7 @@ async function run(command: Command): Promise<number> {
   let ending = false;
   let timedOut = false;
   let stopped = false;
-  const run = await Run.open({
+  const run = await openRun(command, {
     ...options,
     ...watch.hooks(),
     onStop: () => {
@@ -122,11 +140,12 @@ async function run(command: Command): Promise<number> {
   clearTimeout(timeout);
   for (const signal of signals) Deno.removeSignalListener(signal, end);
   const endedAt = now();
-  if (!server) engine.abort(endedAt);
+  if (run instanceof Fleet) stopped ||= run.stopped;
+  else if (!server) run.engine.abort(endedAt);
   watch.end(endedAt);
   const report = engine.report(endedAt);
   await run.close();
-  if (values.chain_state !== undefined) writeChainStates(values.chain_state, engine.chainStates());
+  if (values.chain_state !== undefined) writeChainStates(values.chain_state, run.chainStates());
   const cpu = process.cpuUsage(cpuBefore);
   const ended = report.calls.ok + report.calls.failed;
   const cpuUsPerCall = ended === 0 ? 0 : Math.round((cpu.user + cpu.system) / ended * 10) / 10;

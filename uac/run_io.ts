@@ -1,5 +1,6 @@
 /** An engine on real sockets and a real clock. */
 import { type Address, now } from "../mod.ts";
+import type { ChainStates } from "./authenticator.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { openTransport, type RealTransport, type TransportOptions } from "./transports_io.ts";
 
@@ -64,6 +65,11 @@ export class Run {
     this.engine = new Engine({ ...options, local, reliable, facts }, transport, now());
     this.ended = new Promise((resolve) => this.#resolve = resolve);
     this.#arm();
+  }
+
+  /** What the agents remember. */
+  chainStates(): ChainStates {
+    return this.engine.chainStates();
   }
 
   /** Datagrams that the sockets could not send. */

@@ -1,5 +1,5 @@
 /** SIPp's screens as text: 80 columns, one screen a number. */
-import type { Engine } from "./engine.ts";
+import type { RunView } from "./engine.ts";
 import {
   clockText,
   type CounterName,
@@ -17,7 +17,7 @@ import { valueText } from "./variables.ts";
 
 /** What a screen shows besides the counters. */
 export interface ScreenFacts extends RunTimes {
-  readonly engine: Engine;
+  readonly engine: RunView;
   readonly now: number;
   /** What was shown at the last screen: the periodic values count from it. */
   readonly before: Snapshot;

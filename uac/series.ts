@@ -1,5 +1,5 @@
 /** What a run did from second to second: for `--csv` and `--report`. */
-import type { Engine } from "./engine.ts";
+import type { RunView } from "./engine.ts";
 import { Times } from "./statistics.ts";
 
 /** What came in an interval. Times in ms. */
@@ -36,7 +36,7 @@ export class Series {
   #every = 1;
   #turn = 0;
 
-  constructor(private readonly engine: Engine) {
+  constructor(private readonly engine: RunView) {
     this.#lastAt = engine.startedAt;
     engine.statistics.interval = { setup: this.#setup, lag: this.#lag };
   }

@@ -1,5 +1,5 @@
 /** SIPp's figures: what its counters are called, its CSV files, and its forms of time. Columns as in SIPp 3.6.1. */
-import type { Engine } from "./engine.ts";
+import type { RunView } from "./engine.ts";
 import type { Statistics, Times } from "./statistics.ts";
 
 /** Why calls fail, as SIPp's columns have it. */
@@ -76,7 +76,7 @@ export interface Snapshot {
 const moments = ({ count, sum, sumOfSquares }: Times): Moments => ({ count, sum, sumOfSquares });
 
 /** Reads the counters of a run. */
-export function snapshot(engine: Engine, at: number): Snapshot {
+export function snapshot(engine: RunView, at: number): Snapshot {
   const { statistics, program } = engine;
   const counters = Object.fromEntries(COUNTERS.map((name) => [name, 0])) as Record<CounterName, number>;
   counters.IncomingCall = statistics.incoming;
@@ -169,7 +169,7 @@ export class StatFile {
   #before: Snapshot;
 
   constructor(
-    private readonly engine: Engine,
+    private readonly engine: RunView,
     private readonly times: RunTimes,
     private readonly delimiter: string,
   ) {
@@ -239,14 +239,16 @@ export class StatFile {
 }
 
 /** What a step is called in SIPp's files and screens. */
-export function stepLabel({ kind, template, response, request }: Engine["program"]["steps"][number]): string {
+export function stepLabel(
+  { kind, template, response, request }: RunView["program"]["steps"][number],
+): string {
   if (kind === "send") return template!.method || String(template!.status);
   if (kind === "recv") return request || String(response);
   return "Pause";
 }
 
 /** `-trace_counts`: what each step has done, a line every period. Steps with `hide` are left out. */
-export function countsHeader({ program }: Engine, delimiter: string): string {
+export function countsHeader({ program }: RunView, delimiter: string): string {
   const cells = ["CurrentTime", "ElapsedTime"];
   for (const step of program.steps) {
     if (step.source.hide) continue;
@@ -263,7 +265,7 @@ export function countsHeader({ program }: Engine, delimiter: string): string {
 
 /** A line of `-trace_counts`. */
 export function countsLine(
-  { program, statistics }: Engine,
+  { program, statistics }: RunView,
   now: number,
   times: RunTimes,
   delimiter: string,

@@ -142,6 +142,15 @@ const newHistogram = () =>
 /** Upper bounds of a decade of {@linkcode Times.distribution}. */
 const DECADE = [1, 1.5, 2, 3, 5, 7];
 
+/** {@linkcode Times} as data; values in µs. */
+export interface TimesState {
+  readonly values: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly sumOfSquares: number;
+  readonly buckets: readonly number[];
+}
+
 /** Times of one kind: a histogram for percentiles, moments, and SIPp's repartition. ms */
 export class Times {
   readonly #histogram = newHistogram();
@@ -166,6 +175,28 @@ export class Times {
     let i = 0;
     while (i < bounds.length && ms >= bounds[i]) i++;
     this.buckets[i]++;
+  }
+
+  /** Everything, to be added elsewhere. */
+  state(): TimesState {
+    const values: number[] = [];
+    const counts: number[] = [];
+    const all = this.#histogram.recordedValuesIterator;
+    all.reset();
+    while (all.hasNext()) {
+      const { valueIteratedTo, countAtValueIteratedTo } = all.next();
+      values.push(valueIteratedTo);
+      counts.push(countAtValueIteratedTo);
+    }
+    const { sum, sumOfSquares, buckets } = this;
+    return { values, counts, sum, sumOfSquares, buckets: [...buckets] };
+  }
+
+  add({ values, counts, sum, sumOfSquares, buckets }: TimesState): void {
+    for (let i = 0; i < values.length; i++) this.#histogram.recordValueWithCount(values[i], counts[i]);
+    this.sum += sum;
+    this.sumOfSquares += sumOfSquares;
+    for (let i = 0; i < buckets.length; i++) this.buckets[i] += buckets[i];
   }
 
   /** Forgets everything. */
@@ -255,6 +286,56 @@ export class StepCounters {
     this.lost = new Float64Array(steps);
     this.passed = new Float64Array(steps);
   }
+}
+
+/** Counters that are plain numbers and add up. */
+const PLAIN = [
+  ...[
+    "started",
+    "ok",
+    "failed",
+    "sent",
+    "received",
+    "retransmissionsSent",
+    "retransmissionsReceived",
+  ] as const,
+  ...[
+    "unexpected",
+    "malformed",
+    "incoming",
+    "held",
+    "outOfCall",
+    "deadCall",
+    "autoAnswered",
+    "warnings",
+  ] as const,
+] as const;
+const STEP_COLUMNS = [
+  "sent",
+  "received",
+  "retransmissions",
+  "timeouts",
+  "unexpected",
+  "lost",
+  "passed",
+] as const;
+const AUTH_COUNTERS = [
+  ...["challenges", "guided", "preemptive", "preemptiveAccepted", "pcAnswers", "digestAnswers"] as const,
+  ...["confirmed", "unconfirmed", "wrong"] as const,
+] as const;
+const AUTH_KINDS = ["preemptive", "pc", "digest"] as const;
+
+/** {@linkcode Statistics} as data. */
+export interface StatisticsState {
+  readonly plain: readonly number[];
+  readonly auth: readonly number[];
+  readonly failures: ReadonlyMap<string, number>;
+  readonly refused: ReadonlyMap<string, number>;
+  readonly steps: readonly (readonly number[])[];
+  readonly counters: readonly number[];
+  readonly errorCodes: readonly number[];
+  /** Timers, call length, lag, and kinds of authentication. */
+  readonly times: readonly TimesState[];
 }
 
 /** The counters of a run. */
@@ -347,6 +428,49 @@ export class Statistics {
   fail(reason: string): void {
     this.failed++;
     this.failures.set(reason, (this.failures.get(reason) ?? 0) + 1);
+  }
+
+  #times(): Times[] {
+    return [...this.timers, this.length, this.lagTimes, ...AUTH_KINDS.map((kind) => this.authTimes[kind])];
+  }
+
+  /** Everything, to be added elsewhere; error codes are handed over. */
+  state(): StatisticsState {
+    const { errorCodes } = this;
+    this.errorCodes = [];
+    return {
+      plain: PLAIN.map((name) => this[name]),
+      auth: AUTH_COUNTERS.map((name) => this.auth[name]),
+      failures: this.failures,
+      refused: this.auth.refused,
+      steps: STEP_COLUMNS.map((name) => [...this.steps[name]]),
+      counters: Array.from(this.counters, (n) => n ?? 0),
+      errorCodes,
+      times: this.#times().map((times) => times.state()),
+    };
+  }
+
+  /** Adds what another run of the same scenario has counted. */
+  add(state: StatisticsState): void {
+    PLAIN.forEach((name, i) => this[name] += state.plain[i]);
+    AUTH_COUNTERS.forEach((name, i) => this.auth[name] += state.auth[i]);
+    for (const [from, to] of [[state.failures, this.failures], [state.refused, this.auth.refused]] as const) {
+      for (const [reason, n] of from) (to as Map<string, number>).set(reason, (to.get(reason) ?? 0) + n);
+    }
+    STEP_COLUMNS.forEach((name, i) => state.steps[i].forEach((n, step) => this.steps[name][step] += n));
+    state.counters.forEach((n, i) => this.counters[i] = (this.counters[i] ?? 0) + n);
+    this.#times().forEach((times, i) => times.add(state.times[i]));
+  }
+
+  /** Forgets what {@linkcode add} has added. */
+  clear(): void {
+    for (const name of PLAIN) this[name] = 0;
+    for (const name of AUTH_COUNTERS) this.auth[name] = 0;
+    this.failures.clear();
+    this.auth.refused.clear();
+    for (const name of STEP_COLUMNS) this.steps[name].fill(0);
+    this.counters.length = 0;
+    for (const times of this.#times()) times.reset();
   }
 
   /** @param about what the counters do not know; `startingMs`: from the first start of a call to the last */

@@ -1,6 +1,6 @@
 /** SIPp's trace files. All are readable by their owner alone: messages hold what authenticates. */
 import { HeaderId, SipMessage } from "../mod.ts";
-import type { Engine, EngineOptions } from "./engine.ts";
+import type { EngineOptions, RunView } from "./engine.ts";
 import { screen, type ScreenFacts } from "./screens.ts";
 import {
   countsHeader,
@@ -103,7 +103,7 @@ export class Traces {
   #codes: TraceFile | undefined;
   #lines: StatFile | undefined;
   #rtts: string[] = [];
-  #engine: Engine | undefined;
+  #engine: RunView | undefined;
   #times: RunTimes = { startedAt: 0, wallOffset: 0 };
 
   /**
@@ -152,7 +152,7 @@ export class Traces {
   }
 
   /** The run has begun: writes the first lines. */
-  begin(engine: Engine, times: RunTimes): void {
+  begin(engine: RunView, times: RunTimes): void {
     const { delimiter } = this.#o;
     this.#engine = engine;
     this.#times = times;

@@ -158,6 +158,37 @@ Deno.test("--find_max finds a rate that the called side stands, and writes its s
   }
 });
 
+Deno.test("--workers: the threads share calls, lines and users, and are counted together", async () => {
+  const called = await startUac(["-sn", "uas", "-p", "0", "--quiet"]);
+  const dir = await Deno.makeTempDir();
+  try {
+    const lines = Array.from({ length: 7 }, (_, i) => `user${i};pw${i}`);
+    await Deno.writeTextFile(`${dir}/users.csv`, ["SEQUENTIAL", ...lines, ""].join("\n"));
+    const { code, out, err } = await uac([
+      ...["-r", "100", "-m", "50", "--workers", "3", "--quiet", "-inf", `${dir}/users.csv`],
+      ...["--json", `${dir}/a.json`, "--csv", `${dir}/a.csv`, "--report", `${dir}/a.html`],
+      ...["-trace_stat", "-stf", `${dir}/a_.csv`, called.address],
+    ]);
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(out, "ok 50   failed 0");
+    const { calls, setupMs, lagMs, steps, rate } = JSON.parse(await Deno.readTextFile(`${dir}/a.json`));
+    assertEquals(calls, { started: 50, ok: 50, failed: 0, open: 0 });
+    assertEquals([setupMs.count, lagMs.count, steps[0].sent, rate.wanted], [50, 50, 50, 100]);
+    const points = (await Deno.readTextFile(`${dir}/a.csv`)).trim().split("\n").slice(1);
+    assertEquals(points.reduce((sum, line) => sum + Number(line.split(",")[3]), 0), 50);
+    const [head, ...rows] = (await Deno.readTextFile(`${dir}/a_.csv`)).trim().split("\n");
+    assertEquals(rows.at(-1)!.split(";")[head.split(";").indexOf("SuccessfulCall(C)")], "50");
+
+    const few = await uac(["--workers", "8", "-inf", `${dir}/users.csv`, called.address]);
+    assertEquals([few.code, few.err], [255, "uac: users.csv: 7 lines are too few for 8 workers\n"]);
+    const server = await uac(["--workers", "2", "-sn", "uas"]);
+    assertEquals(server.err, "uac: --workers is for callers: a called side is one thread for its port\n");
+  } finally {
+    await called.end("SIGTERM");
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("-cp takes keys and a rate; -rate_increase ends at -rate_max", async () => {
   const called = await startUac(["-sn", "uas", "-p", "0", "--quiet"]);
   try {

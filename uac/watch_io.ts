@@ -3,6 +3,7 @@ import { formatAddress, now } from "../mod.ts";
 import type { EngineOptions } from "./engine.ts";
 import type { Command } from "./flags.ts";
 import { Ladder } from "./ladder.ts";
+import type { Fleet } from "./fleet_io.ts";
 import type { Run } from "./run_io.ts";
 import type { ScreenFacts } from "./screens.ts";
 import { Series } from "./series.ts";
@@ -36,7 +37,7 @@ export class Watch {
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #screens: Screens | undefined;
   #socket: ControlSocket | undefined;
-  #run: Run | undefined;
+  #run: Run | Fleet | undefined;
   #state: ScreenFacts["state"] = "running";
   #remote: string | undefined;
 
@@ -99,7 +100,7 @@ export class Watch {
    * @throws {Error} one line
    */
   begin(
-    run: Run,
+    run: Run | Fleet,
     remote: { readonly host: string; readonly port: number } | undefined,
     steer: Steering,
   ): void {
@@ -161,7 +162,7 @@ export class Watch {
     this.#timers.push(setInterval(what, ms));
   }
 
-  #facts(run: Run, wallOffset: number): Omit<ScreenFacts, "before"> {
+  #facts(run: Run | Fleet, wallOffset: number): Omit<ScreenFacts, "before"> {
     const values = this.#values;
     const { engine } = run;
     return {
@@ -187,11 +188,11 @@ export class Watch {
   }
 
   /** Calls per period. */
-  #rate(run: Run): number {
+  #rate(run: Run | Fleet): number {
     return run.engine.rate * this.#values.rp / 1000;
   }
 
-  #controls(run: Run, steer: Steering): Controls {
+  #controls(run: Run | Fleet, steer: Steering): Controls {
     const { rate_scale: scale, users } = this.#values;
     const setRate = (rate: number) => {
       if (users === undefined) run.setRate(Math.min(1_000_000, Math.max(0, rate)));
@@ -207,7 +208,7 @@ export class Watch {
   }
 
   /** `-rate_increase` */
-  #grow(run: Run, steer: Steering): void {
+  #grow(run: Run | Fleet, steer: Steering): void {
     const { rate_increase: step, rate_max: most, no_rate_quit: stay, rate_interval: interval, fd } =
       this.#values;
     if (step === 0) return;
