@@ -1,10 +1,11 @@
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { loadHashBackend } from "../mod.ts";
 import { type AuthMode, type AuthOptions } from "./authenticator.ts";
 import type { EngineOptions } from "./engine.ts";
 import { AuthServer, type AuthServerOptions } from "./test_auth_server.ts";
 import { type NetworkFaults, TestNetwork } from "./test_network.ts";
 import { InjectionFiles, patternFile } from "./injection.ts";
+import { Ladder } from "./ladder.ts";
 import { UAC } from "./test_scenarios.ts";
 
 const { backend: hashes } = await loadHashBackend();
@@ -83,6 +84,64 @@ Deno.test("Digest: one answer per challenge; nothing proves the server", () => {
     assertEquals([auth.confirmed, auth.unconfirmed, auth.serverAuthenticated], [0, 0, "no"]);
     assertEquals(new Set(proxy.verdicts), new Set(["digest ok"]));
   }
+});
+
+Deno.test("the time of each kind of authentication is measured by itself", () => {
+  const counts = (server: Partial<AuthServerOptions>, auth: Partial<AuthOptions> = {}) => {
+    const { timesMs } = setup({ server, auth, faults: { delay: [10, 10] } }).run().auth;
+    // An answer is 20 ms on its way, there and back.
+    for (const { count, min, max } of Object.values(timesMs)) {
+      assertEquals(count === 0 || (Math.round(min) === 20 && Math.round(max) === 20), true);
+    }
+    return [timesMs.preemptive.count, timesMs.pc.count, timesMs.digest.count];
+  };
+  assertEquals(counts({}), [95, 5, 0]);
+  assertEquals(counts({}, { preemptive: false }), [0, 100, 0]);
+  assertEquals(counts({ offers: ["Digest"] }), [0, 0, 100]);
+});
+
+Deno.test("a ladder shows how a call was authenticated, but none of its credentials", () => {
+  const ladder = new Ladder();
+  const { run, network } = setup({
+    faults: { delay: [10, 10] },
+    engine: {
+      onMessage: (sent, bytes, start, end, peer) =>
+        ladder.message(sent, bytes, start, end, peer, network.now),
+      onEnd: (callId, failure) => ladder.ended(callId, failure),
+    },
+  });
+  run();
+  const [head, , , ...rungs] = ladder.text("10.0.0.1:5070").split("\n");
+  assertMatch(head, /^call 1-\S+: succeeded$/);
+  assertEquals(
+    rungs.map((rung) => rung.replace(/-+/g, "-").trim()),
+    [
+      "0.000 ms |- INVITE ->|",
+      "20.000 ms |<- 407 Proxy Authe… (INVITE) [Digest, PC] -|",
+      "20.000 ms |- ACK ->|",
+      "20.000 ms |- INVITE [PC] ->|",
+      "40.000 ms |<- 200 OK (INVITE) -|",
+      "40.000 ms |- ACK ->|",
+      "40.000 ms |- BYE ->|",
+      "60.000 ms |<- 200 OK (BYE) -|",
+    ],
+  );
+});
+
+Deno.test("a ladder prefers the first call that fails", () => {
+  const ladder = new Ladder();
+  let calls = 0;
+  const { run, network } = setup({
+    auth: { mode: "pc" },
+    server: { offers: ["Digest"] },
+    engine: {
+      onMessage: (sent, bytes, start, end, peer) =>
+        ladder.message(sent, bytes, start, end, peer, network.now),
+      onEnd: (callId, failure) => ladder.ended(callId, ++calls < 3 ? "" : failure),
+    },
+  });
+  run();
+  assertMatch(ladder.text("10.0.0.1:5070"), /^call 3-\S+: auth: no_usable_challenge\n/);
 });
 
 Deno.test("the mode decides among several challenges", () => {

@@ -3,6 +3,7 @@ import { type Address, type ByteWriter, SipMessage, TimerEntry } from "../mod.ts
 import { RequestAuth } from "./authenticator.ts";
 import { type MessageContext, Text } from "./keywords.ts";
 import type { CompiledStep, Program } from "./program.ts";
+import type { AuthKind } from "./statistics.ts";
 import type { Template } from "./template.ts";
 import type { Value } from "./variables.ts";
 
@@ -132,6 +133,10 @@ export class Call extends TimerEntry implements MessageContext {
   /** The status of the last final response to INVITE, and the step of that INVITE; -1: none. */
   inviteStatus = 0;
   inviteStep = -1;
+  /** The kind of credentials that the step `authStep` has sent, when, and until they are answered; ms. */
+  authKind: AuthKind | undefined;
+  authStep = -1;
+  authSentAt = 0;
   /** The last final response was a challenge that the scenario answers. */
   challenged = false;
   /** The INVITE was cancelled: only its ACK is awaited. */
@@ -206,6 +211,7 @@ export class Call extends TimerEntry implements MessageContext {
       this.retransmitting =
       this.received =
       this.template =
+      this.authKind =
         undefined;
     this.peerTag.clear();
     this.routes.clear();

@@ -90,6 +90,10 @@ export interface EngineOptions {
   readonly exec?: (command: string) => void;
   /** What went wrong with a call or message, a line each: `-trace_err`. */
   readonly onError?: (line: string) => void;
+  /** Is told of every message; the bytes are only valid during the call. */
+  readonly onMessage?: (sent: boolean, bytes: Uint8Array, start: number, end: number, peer: Address) => void;
+  /** Is told of every call's end; `failure` is "" when it succeeded. */
+  readonly onEnd?: (callId: string, failure: string) => void;
   /** The scenario's own log. */
   readonly onLog?: (line: string) => void;
   /** The scenario ends the run at once. */
@@ -137,6 +141,12 @@ function stepName({ kind, template, response, request }: CompiledStep<Call>): st
   return `${kind} ${what}`.trim();
 }
 
+/** What others see of a run. */
+export type RunView = Pick<
+  Engine,
+  "statistics" | "program" | "variables" | "open" | "rate" | "paused" | "startedAt" | "report"
+>;
+
 /** A run of one scenario, as caller or as called side. */
 export class Engine {
   readonly statistics: Statistics = new Statistics();
@@ -173,9 +183,14 @@ export class Engine {
   #open = 0;
   #lingering = 0;
   #lastStartAt: number;
+  /** Since when calls wait for room, and since when they have had it again. */
+  #full = false;
+  #roomAt = -Infinity;
   #dynamicId: number;
   #now: number;
   #stopped = false;
+  #paused = false;
+  #overdueAtStop = 0;
 
   /**
    * @param send what carries the messages; a function is a single socket
@@ -248,6 +263,7 @@ export class Engine {
       writeUser: (call, out) => this.#writeUser(call, out),
       send: (call, bytes, length, to) => {
         this.statistics.sent++;
+        this.#options.onMessage?.(true, bytes, 0, length, to);
         this.#transport.send(bytes, 0, length, to, call.socket);
       },
       ended: (call, failure, now) => this.#end(call, failure, now),
@@ -264,6 +280,7 @@ export class Engine {
     }
     this.#maxSteps = Math.max(program.steps.length, this.#outOfCall?.steps.length ?? 0, init.length, 1);
     this.statistics.steps = program.counts;
+    this.statistics.prepare(program.timers.length, scenario.responseTimes, scenario.callLengths);
     this.#interval = (options.period ?? 1000) / (options.rate ?? 10);
     this.#limit = options.users ?? (options.limit || Infinity);
     this.#toStart = options.calls || Infinity;
@@ -287,16 +304,32 @@ export class Engine {
       (this.program.role === "client" || this.#lingering === 0);
   }
 
+  /** The clock at the start, ms. */
+  get startedAt(): number {
+    return this.#startAt;
+  }
+
   /** Calls per second. */
   get rate(): number {
     return 1000 / this.#interval;
   }
 
-  /** Another rate from now on, in calls per `period`. */
+  /** Another rate from now on, in calls per `period`; 0: no calls. */
   setRate(rate: number, now: number): void {
     this.#rateFrom = this.statistics.started;
     this.#rateAt = now;
-    this.#interval = (this.#options.period ?? 1000) / rate;
+    this.#interval = rate > 0 ? (this.#options.period ?? 1000) / rate : Infinity;
+  }
+
+  /** Whether no calls start for now. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Starts no calls for a while, or goes on: what was due meanwhile is left out. */
+  pause(paused: boolean, now: number): void {
+    this.#paused = paused;
+    this.setRate(this.rate * (this.#options.period ?? 1000) / 1000, now);
   }
 
   /** What the agents remember, for a later run. */
@@ -309,6 +342,7 @@ export class Engine {
     this.#now = now;
     const { statistics } = this;
     statistics.received++;
+    this.#options.onMessage?.(false, buffer, start, end, from);
     const message = this.#message;
     const problem = message.parse(buffer, start, end);
     if (problem !== undefined) {
@@ -325,8 +359,9 @@ export class Engine {
     } else if (message.isRequest) this.#newRequest(message, from, now, socket);
     else {
       const { low, high } = this.#calls.hash;
-      if (this.#recent.has(low, high)) return;
+      if (this.#recent.has(low, high)) return void statistics.deadCall++;
       statistics.unexpected++;
+      statistics.outOfCall++;
       this.#problem(message.callId, `a ${message.status} response that belongs to no call`);
     }
   }
@@ -349,7 +384,11 @@ export class Engine {
     this.#wheel.advance(now);
     this.#recent.advance(now);
     if (this.program.role !== "client") return;
-    for (let room = MAX_STARTS; room > 0 && this.#mayStart(); room--) {
+    for (let room = MAX_STARTS; room > 0; room--) {
+      const full = !this.#hasRoom();
+      if (this.#full && !full) this.#roomAt = now;
+      this.#full = full;
+      if (full || !this.#mayStart()) break;
       const due = this.#nextStart(now);
       if (due > now) break;
       this.#startCall(due, now);
@@ -357,7 +396,12 @@ export class Engine {
   }
 
   #mayStart(): boolean {
-    return !this.#stopped && this.statistics.started < this.#toStart && this.#open < this.#limit &&
+    return !this.#stopped && !this.#paused && this.statistics.started < this.#toStart && this.#hasRoom();
+  }
+
+  /** A further call is allowed, and has a circuit and a socket. */
+  #hasRoom(): boolean {
+    return this.#open < this.#limit &&
       (this.#options.circuits === undefined || this.#freeCircuits.length > 0) &&
       (this.#transport.ready?.() ?? true);
   }
@@ -365,6 +409,7 @@ export class Engine {
   /** When the next call is due. */
   #nextStart(now: number): number {
     if (this.#options.users !== undefined) return now;
+    if (this.#interval === Infinity) return Infinity;
     return this.#rateAt + (this.statistics.started - this.#rateFrom) * this.#interval;
   }
 
@@ -377,30 +422,63 @@ export class Engine {
   }
 
   /** No further calls; those that are open go on. */
-  stop(): void {
+  stop(now: number): void {
+    if (this.#stopped) return;
+    this.#overdueAtStop = this.#overdue(now);
     this.#stopped = true;
   }
 
   /** Ends all open calls as failed, without a word to the other side. */
   abort(now: number): void {
-    this.stop();
+    this.stop(now);
     for (const call of this.#calls.all()) if (!call.ended) this.#end(call, "aborted", now);
   }
 
   /** The figures so far. */
   report(now: number): Report {
-    const { statistics, program } = this;
+    return this.reportOf(this.statistics, {
+      ...this.progress(now),
+      durationMs: now - this.#startAt,
+      open: this.#open,
+      rate: this.rate,
+    });
+  }
+
+  /** How the starts of calls stand: ms from the first to the last, and how many are overdue. */
+  progress(now: number): { readonly startingMs: number; readonly overdue: number } {
+    const startingMs = this.statistics.started > 1 ? this.#lastStartAt - this.#startAt : 0;
+    return { startingMs, overdue: this.#overdue(now) };
+  }
+
+  /** A report of this scenario with these figures; the rate in calls per second. */
+  reportOf(
+    statistics: Statistics,
+    { rate, ...about }: {
+      readonly durationMs: number;
+      readonly startingMs: number;
+      readonly overdue: number;
+      readonly open: number;
+      readonly rate: number;
+    },
+  ): Report {
+    const { program } = this;
     return statistics.report({
+      ...about,
       scenario: program.name,
       role: program.role,
-      durationMs: now - this.#startAt,
-      startingMs: statistics.started > 1 ? this.#lastStartAt - this.#startAt : 0,
-      wantedRate: program.role === "client" && this.#options.users === undefined ? 1000 / this.#interval : 0,
-      open: this.#open,
+      wantedRate: program.role === "client" && this.#options.users === undefined ? rate : 0,
       timers: program.timers,
       counters: program.counters,
       steps: program.steps.map(stepName),
     });
+  }
+
+  /** Calls that were due by now, have room, and have not started. */
+  #overdue(now: number): number {
+    if (this.#stopped) return this.#overdueAtStop;
+    if (this.program.role !== "client" || this.#options.users !== undefined || !this.#mayStart()) return 0;
+    const due = this.#rateFrom + Math.floor((now - this.#rateAt) / this.#interval) + 1;
+    return Math.max(0, Math.min(due, this.#toStart) - this.statistics.started);
   }
 
   /** What keywords and actions may use. */
@@ -432,7 +510,7 @@ export class Engine {
       warn: (call, text) => engine.#problem(call.callId.toString(), text),
       fail: (call, reason) => engine.#runner.abort(call, reason, engine.#now),
       stop: (atOnce) => {
-        engine.stop();
+        engine.stop(engine.#now);
         if (atOnce) options.onStop?.();
       },
       setDestination: (call, to, protocol) => {
@@ -479,7 +557,9 @@ export class Engine {
     else call.callId.setText(this.#formatCallId(callIdPattern, call));
     call.scheduledAt = due;
     call.startedAt = this.#lastStartAt = now;
-    statistics.lag(now - due);
+    // What a call waited for room is not this program's fault.
+    if (this.#roomAt > due) statistics.held++;
+    statistics.lag(now - Math.max(due, this.#roomAt));
     if (users !== undefined) call.userId = this.#freeUsers.pop()!;
     if (this.#freeCircuits.length > 0) call.circuit = this.#freeCircuits.shift()!;
     this.#begin(call, this.program, due);
@@ -489,8 +569,15 @@ export class Engine {
       call.local = own.local;
     }
     this.#calls.add(call);
-    this.#open++;
+    this.#opened(now);
     this.#runner.run(call, now);
+  }
+
+  #opened(now: number): void {
+    const { statistics } = this;
+    if (++this.#open <= statistics.peak) return;
+    statistics.peak = this.#open;
+    statistics.peakAt = now - this.#startAt;
   }
 
   /** What a call has from its start. */
@@ -560,15 +647,19 @@ export class Engine {
       call.socket = socket;
       call.scheduledAt = call.startedAt = this.#lastStartAt = now;
       call.callNumber = ++this.statistics.started;
+      this.statistics.incoming++;
       this.#begin(call, program, now);
       this.#calls.add(call);
-      this.#open++;
+      this.#opened(now);
       return this.#runner.request(call, message, from, now);
     }
     // An INVITE that comes again after its call is over has been answered; a BYE that does lost its answer.
-    if (ended) this.statistics.retransmissionsReceived++;
-    else {
+    if (ended) {
+      this.statistics.retransmissionsReceived++;
+      this.statistics.deadCall++;
+    } else {
       this.statistics.unexpected++;
+      this.statistics.outOfCall++;
       this.#problem(message.callId, `${method} that belongs to no call`);
     }
     if (ended && method === "INVITE") return;
@@ -585,6 +676,7 @@ export class Engine {
     });
     this.statistics.sent++;
     const to = responseAddress(message.topVia()!, from, this.#options.reliable ?? false);
+    this.#options.onMessage?.(true, bytes, 0, bytes.length, to);
     this.#transport.send(bytes, 0, bytes.length, to, socket);
   }
 
@@ -650,7 +742,12 @@ export class Engine {
 
   #count(call: Call, failure: string, now: number): void {
     this.#open--;
+    if (this.#full && this.#hasRoom()) {
+      this.#full = false;
+      this.#roomAt = now;
+    }
     this.statistics.callLength(now - call.startedAt);
+    this.#options.onEnd?.(call.callId.toString(), failure);
     if (failure === "") this.statistics.ok++;
     else {
       this.statistics.fail(failure);
@@ -675,6 +772,7 @@ export class Engine {
   }
 
   #problem(callId: string, text: string): void {
+    this.statistics.warnings++;
     const { onError } = this.#options;
     if (onError === undefined) return;
     const seconds = ((this.#now - this.#startAt) / 1000).toFixed(3);

@@ -163,11 +163,89 @@ export const FLAGS = {
     help: "<exec command> may run programs: needs deno run --allow-run as well",
   },
   trace_err: { type: "boolean", help: "Say each failed call and unexpected message on standard error" },
+  error_file: { type: "text", value: "FILE", help: "Say it in this file instead" },
+  trace_stat: { type: "boolean", help: "Write SIPp's statistics file, SCENARIO_PID_.csv, a line every -fd" },
+  stf: { type: "text", value: "FILE", help: "Its name" },
+  fd: { type: "number", default: 60, min: 0.1, max: 86_400, unit: "s", help: "Period of the files" },
+  stat_delimiter: { type: "text", value: "TEXT", default: ";", help: "What separates columns" },
+  trace_counts: { type: "boolean", help: "What each step has done, a line every -fd" },
+  trace_error_codes: { type: "boolean", help: "The statuses of unexpected responses, a line every -fd" },
+  trace_msg: {
+    type: "boolean",
+    help: "All messages as they are, credentials too; only its owner may read the file",
+  },
+  message_file: { type: "text", value: "FILE", help: "Its name" },
+  trace_shortmsg: { type: "boolean", help: "A line for each message" },
+  shortmessage_file: { type: "text", value: "FILE", help: "Its name" },
+  trace_rtt: { type: "boolean", help: "Every response time" },
+  rtt_freq: { type: "integer", default: 200, min: 1, max: 1_000_000, help: "So many are written together" },
+  trace_logs: { type: "boolean", help: "<log> goes to a file instead of standard error" },
+  log_file: { type: "text", value: "FILE", help: "Its name" },
+  trace_screen: { type: "boolean", help: "The screens at the end, and by key s" },
+  screen_file: { type: "text", value: "FILE", help: "Its name" },
+  f: {
+    type: "number",
+    default: 1,
+    min: 0.1,
+    max: 3600,
+    unit: "s",
+    help: "Period of the screens or the progress line",
+  },
+  rate_scale: {
+    type: "number",
+    default: 1,
+    min: 0.001,
+    max: 100_000,
+    help: "What the keys + - * / change the rate by",
+  },
+  rate_increase: {
+    type: "number",
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    help: "The rate grows by this every -rate_interval",
+  },
+  rate_max: { type: "number", min: 0.001, max: 1_000_000, help: "Rate at which -rate_increase ends the run" },
+  no_rate_quit: { type: "boolean", help: "There it goes on at this rate instead" },
+  rate_interval: { type: "number", min: 0.1, max: 86_400, unit: "s", help: "Without it -fd" },
+  cp: { type: "integer", min: 1, max: 65535, help: "UDP port that takes keys, and cset rate N" },
+  ci: {
+    type: "text",
+    value: "ADDRESS",
+    default: "127.0.0.1",
+    help: "Its address: everyone who reaches it controls the run",
+  },
   buff_size: { type: "integer", min: 0, unit: "bytes", help: "Accepted for SIPp's sake: buffers are 4 MiB" },
   bind_local: { type: "boolean", help: "Accepted for SIPp's sake: sockets are bound to the local address" },
-  nostdin: { type: "boolean", help: "Accepted for SIPp's sake: standard input is never read" },
+  nostdin: { type: "boolean", help: "Read no keys" },
   v: { type: "boolean", help: "Print the version" },
-  quiet: { type: "boolean", help: "No progress line" },
+  workers: {
+    type: "integer",
+    default: 1,
+    min: 1,
+    max: 64,
+    unit: "threads",
+    help: "So many threads place the calls, each with its share of rate, users and lines of -inf",
+  },
+  find_max: {
+    type: "boolean",
+    help: "Search the highest rate, from -r on, at which less than 1 % of the calls fail",
+  },
+  find_max_time: {
+    type: "number",
+    default: 5,
+    min: 0.1,
+    max: 3600,
+    unit: "s",
+    help: "How long it tries a rate",
+  },
+  quiet: { type: "boolean", help: "Neither screens nor progress line" },
+  ladder: {
+    type: "boolean",
+    help: "Show one call as a ladder at the end: the first, or the first that failed",
+  },
+  report: { type: "text", value: "FILE.html", help: "Write a page with figures and charts" },
+  csv: { type: "text", value: "FILE", help: "Write what came in each second" },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
   ...RUNTIME_FLAGS,
   io_wait: { ...RUNTIME_FLAGS.io_wait, default: 2 },
@@ -248,6 +326,50 @@ export function parseCommand(
   }
   if (values.t === "ui" && own.files.length === 0) {
     throw new UsageError("-t ui needs an injection file: -inf FILE");
+  }
+  if (values.find_max && values.workers > 1) {
+    throw new UsageError(
+      "--find_max and --workers exclude each other: threads that have just begun are slow",
+    );
+  }
+  if (values.find_max && values.users !== undefined) {
+    throw new UsageError("--find_max and -users exclude each other: users have no rate");
+  }
+  if (given.has("find_max_time") && !values.find_max) {
+    throw new UsageError("--find_max_time is only allowed with --find_max");
+  }
+  for (const name of ["rate_max", "rate_interval", "no_rate_quit"]) {
+    if (given.has(name) && values.rate_increase === 0) {
+      throw new UsageError(`-${name} is only allowed with -rate_increase`);
+    }
+  }
+  for (
+    const [name, needed] of [
+      ["stf", "trace_stat"],
+      ["message_file", "trace_msg"],
+      ["shortmessage_file", "trace_shortmsg"],
+      ["log_file", "trace_logs"],
+      ["screen_file", "trace_screen"],
+      ["error_file", "trace_err"],
+      ["rtt_freq", "trace_rtt"],
+      ["ci", "cp"],
+    ]
+  ) {
+    if (given.has(name) && !given.has(needed)) {
+      throw new UsageError(`-${name} is only allowed with -${needed}`);
+    }
+  }
+  for (
+    const name of ["ladder", "trace_msg", "trace_shortmsg", "trace_rtt", "trace_logs", "error_file"] as const
+  ) {
+    if (given.has(name) && values.workers > 1) {
+      throw new UsageError(`-${name} needs all messages in one thread: it is not allowed with --workers`);
+    }
+  }
+  for (const name of ["csv", "report", "ladder"] as const) {
+    if (given.has(name) && values.find_max) {
+      throw new UsageError(`--${name} and --find_max exclude each other`);
+    }
   }
   if (values.timeout_error && values.timeout === 0) throw new UsageError("-timeout_error needs -timeout");
   if (values.pc_only && values.auth === "digest") {

@@ -3,6 +3,7 @@
  * places where its lines begin; a line is decoded when it is used, so that a million lines cost one pass.
  */
 import type { ByteWriter, Random } from "../mod.ts";
+import { partOf, type Share } from "./share.ts";
 
 /** A mistake in what the user of the program gave: one line. */
 export class InjectionError extends Error {
@@ -39,6 +40,7 @@ export class InjectionFile {
   readonly #replaced = new Map<number, Uint8Array>();
   #size: number;
   #next = 0;
+  #share: Share = { index: 0, of: 1 };
   readonly #indices = new Map<number, Map<string, number>>();
   /** Where a field was found. */
   #from: Uint8Array = encoder.encode("");
@@ -78,13 +80,27 @@ export class InjectionFile {
     return this.#size;
   }
 
+  /**
+   * Takes only every `of`th line, so that no two workers have a user in common.
+   *
+   * @throws {InjectionError} if that leaves some worker without a line
+   */
+  share(share: Share): void {
+    if (this.#size < share.of) {
+      throw new InjectionError(`${this.name}: ${this.#size} lines are too few for ${share.of} workers`);
+    }
+    this.#share = share;
+  }
+
   /** The line of the next call; of user number `user` where the order is USER. */
   pick(user: number, random: Random): number {
-    if (this.order === "RANDOM") return random.below(this.#size);
-    if (this.order === "USER") return user % this.#size;
+    const { index, of } = this.#share;
+    const lines = partOf(this.#size, this.#share);
+    if (this.order === "RANDOM") return index + random.below(lines) * of;
+    if (this.order === "USER") return index + user % lines * of;
     const line = this.#next;
-    this.#next = line + 1 >= this.#size ? 0 : line + 1;
-    return line;
+    this.#next = line + 1 >= lines ? 0 : line + 1;
+    return index + line * of;
   }
 
   /** Writes field `index` of `line`; nothing where there is none. */

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ByteWriter, seededRandom } from "../mod.ts";
+import { partOf } from "./share.ts";
 import { InjectionError, InjectionFile, InjectionFiles, printf } from "./injection.ts";
 
 const random = seededRandom(1);
@@ -81,4 +82,18 @@ Deno.test("a million lines: a place each, nothing decoded", () => {
   const line = "user0000001;password;[authentication username=user0000001 password=password]\n";
   const file = fileOf("SEQUENTIAL\n" + line.repeat(1_000_000));
   assertEquals([file.size, file.text(999_999, 1)], [1_000_000, "password"]);
+});
+
+Deno.test("shares of a file: no line belongs to two workers, and none to nobody", () => {
+  const text = `SEQUENTIAL\n${Array.from({ length: 10 }, (_, i) => `user${i}`).join("\n")}\n`;
+  const seen: number[] = [];
+  for (let index = 0; index < 3; index++) {
+    const file = new InjectionFile(new TextEncoder().encode(text), "a.csv");
+    file.share({ index, of: 3 });
+    const lines = Array.from({ length: partOf(10, { index, of: 3 }) }, () => file.pick(0, seededRandom(1)));
+    seen.push(...lines);
+    // Then it begins again.
+    assertEquals(file.pick(0, seededRandom(1)), lines[0]);
+  }
+  assertEquals(seen.sort((a, b) => a - b), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });

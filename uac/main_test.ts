@@ -27,6 +27,20 @@ const WRONG: [string[], string][] = [
   [["127.0.0.1", "b"], 'uac: "b": one remote address is allowed, HOST[:PORT]'],
   [["-i", "eth0", "127.0.0.1"], 'uac: -i: "eth0" is not allowed; it takes an IP address'],
   [["--count", "5", "127.0.0.1"], "uac: --count is only allowed with --user_pattern"],
+  [["-rate_max", "5", "127.0.0.1"], "uac: -rate_max is only allowed with -rate_increase"],
+  [["-stf", "a.csv", "127.0.0.1"], "uac: -stf is only allowed with -trace_stat"],
+  [
+    ["--ladder", "--workers", "2", "127.0.0.1"],
+    "uac: -ladder needs all messages in one thread: it is not allowed with --workers",
+  ],
+  [
+    ["-trace_msg", "-message_file", "/nonexistent/x.log", "127.0.0.1"],
+    "uac: /nonexistent/x.log cannot be written: No such file or directory (os error 2): open '/nonexistent/x.log'",
+  ],
+  [
+    ["-bg", "127.0.0.1"],
+    "uac: -bg: SIPp has this option, and this program has not: a process is put into the background by the shell or by systemd",
+  ],
   [["-t", "l1", "127.0.0.1"], "uac: -t l1: TLS is not supported"],
   [["-rtp_echo"], "uac: -rtp_echo: SIPp has this option, and this program has not: media is not supported"],
   [["-key", "a"], "uac: -key needs two values: KEYWORD VALUE"],

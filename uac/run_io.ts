@@ -1,5 +1,6 @@
 /** An engine on real sockets and a real clock. */
 import { type Address, now } from "../mod.ts";
+import type { ChainStates } from "./authenticator.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { openTransport, type RealTransport, type TransportOptions } from "./transports_io.ts";
 
@@ -66,6 +67,11 @@ export class Run {
     this.#arm();
   }
 
+  /** What the agents remember. */
+  chainStates(): ChainStates {
+    return this.engine.chainStates();
+  }
+
   /** Datagrams that the sockets could not send. */
   get dropped(): number {
     return this.#transport.dropped;
@@ -81,7 +87,19 @@ export class Run {
 
   /** No new calls; the run ends with the last open one. */
   stop(): void {
-    this.engine.stop();
+    this.engine.stop(now());
+    this.#arm();
+  }
+
+  /** Another rate, in calls per period. */
+  setRate(rate: number): void {
+    this.engine.setRate(rate, now());
+    this.#arm();
+  }
+
+  /** Starts no calls for a while, or goes on. */
+  pause(paused: boolean): void {
+    this.engine.pause(paused, now());
     this.#arm();
   }
 

@@ -151,6 +151,7 @@ export class CallRunner implements CallOwner {
           break;
         case "pause":
         case "timewait": {
+          call.program.counts.passed[step.index]++;
           const length = this.#pauseOf(call, step);
           if (step.kind === "timewait") this.#o.lingers(call, now);
           if (length > 0) {
@@ -246,6 +247,13 @@ export class CallRunner implements CallOwner {
     if (asked < 0 || call.states[asked] === FINISHED || call.ended) return this.#lateResponse(call, message);
     const { status } = message;
     const step = call.steps[asked];
+    // Any response beyond 100 that is no challenge shows that the credentials were accepted, or that it did not matter.
+    if (call.authKind !== undefined && status > 100 && asked === call.authStep) {
+      if (status !== 401 && status !== 407) {
+        this.#o.statistics.authenticated(call.authKind, now - call.authSentAt);
+      }
+      call.authKind = undefined;
+    }
     const invite = step.template!.method === "INVITE";
     const index = this.#match(call, message, asked);
     if (index >= 0 && this.#isLost(call, call.steps[index])) return;
@@ -337,8 +345,9 @@ export class CallRunner implements CallOwner {
     this.#now = now;
     if (call.pausedUntil <= now) {
       call.pausedUntil = Infinity;
-      const step = call.steps[call.step];
-      if (call.ended || this.#pass(call, step, now)) this.run(call, now);
+      // A <timewait> is over, and with it what is left of the call.
+      if (call.ended) return this.#o.ended(call, "", now);
+      if (this.#pass(call, call.steps[call.step], now)) this.run(call, now);
       this.#settle(call);
       return;
     }
@@ -399,8 +408,15 @@ export class CallRunner implements CallOwner {
     request.call = call;
     const first = call.inviteStatus < 200 || call.inviteStatus >= 300;
     const failure = authenticator.write(out, call.auth, request, first);
-    if (failure !== undefined) call.refusal = failure;
-    else call.challenged = false;
+    if (failure !== undefined) {
+      call.refusal = failure;
+      return;
+    }
+    call.challenged = false;
+    const { sent } = call.auth;
+    call.authKind = sent === "nothing" ? undefined : sent;
+    call.authStep = call.sendStep;
+    call.authSentAt = this.#now;
   }
 
   /** Whether the call goes on. */
@@ -683,6 +699,7 @@ export class CallRunner implements CallOwner {
       return;
     }
     call.program.counts.unexpected[Math.min(call.step, call.steps.length - 1)]++;
+    this.#o.statistics.unexpectedStatus(status);
     this.#o.authenticator?.answered(call.auth, message);
     if (invite && status >= 300) this.#acknowledge(call, message);
     if (this.#takeUnexpected(call, message, from, now)) return;
@@ -711,6 +728,7 @@ export class CallRunner implements CallOwner {
     const { behaviors, statistics } = this.#o;
     if (method === "ACK") return;
     if (behaviors.autoAnswer && AUTO_ANSWERED.includes(method)) {
+      statistics.autoAnswered++;
       return void this.#reply(call, message, 200, from);
     }
     if (method === "CANCEL" && behaviors.reply) return this.#cancel(call, message, from, now);

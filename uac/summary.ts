@@ -11,18 +11,31 @@ const list = (numbers: Readonly<Record<string, number>>) =>
     ", ",
   );
 
-/** One line while a run goes on. */
-export function progressLine(report: Report, startedBefore: number): string {
-  const { calls, setupMs, durationMs } = report;
+/** One line while a run goes on. @param seconds since the last one */
+export function progressLine(report: Report, startedBefore: number, seconds: number): string {
+  const { calls, setupMs, lagMs, limitedBy, durationMs } = report;
   const latency = setupMs.count > 0 ? `, set-up p99 ${ms(setupMs.p99)} ms` : "";
+  const lag = limitedBy === "generator" ? `, OWN LAG p99 ${ms(lagMs.p99)} ms` : "";
   return `${(durationMs / 1000).toFixed(0)} s: ${count(calls.started)} calls (${
-    count(calls.started - startedBefore)
+    count(Math.round((calls.started - startedBefore) / seconds))
   }/s), ` +
-    `${count(calls.open)} open, ${count(calls.ok)} ok, ${count(calls.failed)} failed${latency}`;
+    `${count(calls.open)} open, ${count(calls.ok)} ok, ${count(calls.failed)} failed${latency}${lag}`;
+}
+
+/** What kept the calls from their schedule, as a sentence. */
+export function limitText({ limitedBy, overdue, held, lagMs }: Report): string {
+  if (limitedBy === "nothing") return "calls started on time";
+  if (limitedBy === "call limit") return `the call limit: ${count(held)} calls waited for room (-l, sockets)`;
+  return `THIS GENERATOR, not the remote: own lag p99 ${ms(lagMs.p99)} ms, ${count(overdue)} calls overdue`;
 }
 
 /** The table at the end of a run. */
 export function summaryTable(report: Report): string {
+  return summaryRows(report).map(([name, value]) => `${name.padEnd(22)}${value}`).join("\n");
+}
+
+/** Its rows: name and value. */
+export function summaryRows(report: Report): [string, string][] {
   const { calls, failures, rate, setupMs, lagMs, messages, auth } = report;
   const client = report.role === "client";
   const rows: [string, string][] = [
@@ -38,6 +51,7 @@ export function summaryTable(report: Report): string {
     rows.push(["rate", `${rate.achieved.toFixed(1)} calls/s (wanted ${rate.wanted.toFixed(1)})`]);
     rows.push(["set-up latency", setupMs.count === 0 ? "none" : times(setupMs)]);
     rows.push(["own lag", times(lagMs)]);
+    if (report.limitedBy !== "nothing") rows.push(["limited by", limitText(report)]);
   }
   rows.push([
     "messages",
@@ -67,5 +81,5 @@ export function summaryTable(report: Report): string {
       `unconfirmed ${count(auth.unconfirmed)}, wrong ${count(auth.wrong)}`,
     ]);
   }
-  return rows.map(([name, value]) => `${name.padEnd(22)}${value}`).join("\n");
+  return rows;
 }

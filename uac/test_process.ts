@@ -3,12 +3,13 @@ import { fail } from "@std/assert";
 
 /** The project's folder. */
 export const ROOT: URL = new URL("../", import.meta.url);
-const RUN = ["run", "--quiet", "-P=uac", "uac/main.ts"];
+const CONFIG = new URL("deno.json", ROOT).pathname;
+const RUN = ["run", "--quiet", "--config", CONFIG, "-P=uac", new URL("uac/main.ts", ROOT).pathname];
 
-function command(args: readonly string[]): Deno.Command {
+function command(args: readonly string[], cwd: string | URL = ROOT): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: [...RUN, ...args],
-    cwd: ROOT,
+    cwd,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -23,9 +24,12 @@ export interface Outcome {
   readonly err: string;
 }
 
-/** Runs it to its end. */
-export async function uac(args: readonly string[]): Promise<Outcome> {
-  const { code, stdout, stderr } = await command(args).output();
+/** Runs it to its end. `cwd`: where, if not in the project's folder. */
+export async function uac(
+  args: readonly string[],
+  { cwd }: { readonly cwd?: string } = {},
+): Promise<Outcome> {
+  const { code, stdout, stderr } = await command(args, cwd).output();
   const decoder = new TextDecoder();
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
