@@ -127,7 +127,14 @@ function guess(harness: ProxyHarness, name: string, from: Address, password = "g
 
 for (const auth of ["pc", "both"]) {
   Deno.test(`limits: guessing one user's password is slowed and logged, the owner is not held up (--auth ${auth})`, () => {
-    const harness = new ProxyHarness(["--auth", auth, "--failure_window", "100"]);
+    const harness = new ProxyHarness([
+      "--auth",
+      auth,
+      "--max_failures_per_user",
+      "10",
+      "--failure_window",
+      "100",
+    ]);
     assertEquals(statusOf(guess(harness, "alice", PHONE, "secret")), 0);
     const statuses: number[] = [];
     let lastRefusal = "";

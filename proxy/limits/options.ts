@@ -22,7 +22,7 @@ export const LIMIT_FLAGS = {
   },
   max_failures_per_user: {
     type: "integer",
-    default: 10,
+    default: 30,
     min: 0,
     max: 1_000_000,
     unit: "answers",
