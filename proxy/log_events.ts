@@ -53,16 +53,17 @@ export const LOG_EVENTS: Readonly<Record<string, readonly [level: LogLevel, sent
  * ```
  */
 export function logEntry(event: string, fields: EventFields): [message: string, details: LogDetails] {
-  const [level, sentence] = Object.hasOwn(LOG_EVENTS, event)
-    ? LOG_EVENTS[event]
-    : ["notice", listOf(event, fields)] as const;
-  let message = sentence.replace(/\{(\w+)\}/g, (_, name) => String(fields[name] ?? ""));
+  const [level, sentence] = Object.hasOwn(LOG_EVENTS, event) ? LOG_EVENTS[event] : ["notice", ""] as const;
+  let message = sentence === ""
+    ? listOf(event, fields)
+    : sentence.replace(/\{(\w+)\}/g, (_, name) => String(fields[name] ?? ""));
   if (fields.worker !== undefined && !sentence.includes("{worker}")) message += ` (worker ${fields.worker})`;
   if (fields.left_out !== undefined) message += ` (and ${fields.left_out} more)`;
   return [message, { level, event, fields }];
 }
 
+/** Values are quoted: no text from outside can pass for another field. */
 function listOf(event: string, fields: EventFields): string {
-  const names = Object.keys(fields).filter((name) => name !== "worker" && name !== "left_out");
-  return [event, ...names.map((name) => `${name}={${name}}`)].join(" ");
+  const listed = Object.entries(fields).filter(([name]) => name !== "worker" && name !== "left_out");
+  return [event, ...listed.map(([name, value]) => `${name}=${JSON.stringify(value)}`)].join(" ");
 }

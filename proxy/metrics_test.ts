@@ -195,7 +195,7 @@ Deno.test("log entries: a sentence with its fields; one that the table does not 
   );
   const [message, { level, event }] = logEntry("new_event", { a: 1, b: "{a}", worker: 2, left_out: 5 });
   assertEquals([message, level, event], [
-    "new_event a=1 b={a} (worker 2) (and 5 more)",
+    `new_event a=1 b="{a}" (worker 2) (and 5 more)`,
     "notice",
     "new_event",
   ]);
