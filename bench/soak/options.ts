@@ -23,12 +23,13 @@ export const SOAK_FLAGS = {
   workers: { type: "integer", default: 1, min: 1, max: 256, unit: "threads", help: "The proxy's --workers" },
   growth: {
     type: "number",
-    default: 8,
+    default: 15,
     min: 0,
     max: 1000,
     unit: "%",
     help:
-      "What the proxy's memory in use may grow from the minute after the first to the last; runs of 3 minutes and more",
+      "What the proxy's memory in use may grow from the minute after the first to the last, in 3 minutes and more: " +
+      "what a burst took is kept",
   },
   json: { type: "text", value: "FILE", help: "Write all figures to this file" },
 } as const satisfies FlagTable;
