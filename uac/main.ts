@@ -34,6 +34,20 @@ function writeJson(file: string, figures: unknown): void {
   writeFile(file, JSON.stringify(figures, undefined, 2) + "\n");
 }
 
+/** Finds out before the run, and not after it, that its results have no place. */
+function checkResultFiles({ json, csv, report }: Command["values"]): void {
+  for (const [flag, file] of Object.entries({ json, csv, report })) {
+    if (file === undefined) continue;
+    const directory = file.includes("/") ? file.slice(0, file.lastIndexOf("/") + 1) : ".";
+    try {
+      if (Deno.statSync(directory).isDirectory) continue;
+    } catch {
+      // Said below.
+    }
+    throw new Error(`--${flag}: there is no directory ${directory}`);
+  }
+}
+
 /** A run in this thread, or in several. */
 function openRun(command: Command, options: RunOptions): Promise<Run | Fleet> {
   const { workers } = command.values;
@@ -194,7 +208,10 @@ async function main(): Promise<number> {
     if (command === undefined) console.log(formatHelp(USAGE, FLAGS, NOTES));
     else if (command.values.v) console.log("uac 0.1.0, of Proxychain");
     else if (command.values.sd !== undefined) console.log(BUILTIN[command.values.sd]);
-    else return await (command.values.find_max ? findMax(command) : run(command));
+    else {
+      checkResultFiles(command.values);
+      return await (command.values.find_max ? findMax(command) : run(command));
+    }
     return EXIT.OK;
   } catch (error) {
     if (!(error instanceof Error)) throw error;

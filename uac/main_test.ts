@@ -41,6 +41,7 @@ const WRONG: [string[], string][] = [
     ["-bg", "127.0.0.1"],
     "uac: -bg: SIPp has this option, and this program has not: a process is put into the background by the shell or by systemd",
   ],
+  [["--csv", "/nonexistent/a.csv", "127.0.0.1"], "uac: --csv: there is no directory /nonexistent/"],
   [["-t", "l1", "127.0.0.1"], "uac: -t l1: TLS is not supported"],
   [["-rtp_echo"], "uac: -rtp_echo: SIPp has this option, and this program has not: media is not supported"],
   [["-key", "a"], "uac: -key needs two values: KEYWORD VALUE"],
