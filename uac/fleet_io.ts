@@ -6,7 +6,7 @@ import type { RunOptions } from "./run_io.ts";
 import { partOf } from "./share.ts";
 import { type Report, Statistics } from "./statistics.ts";
 import { BindError } from "./transports_io.ts";
-import type { FromWorker, ToWorker, WorkerFigures } from "./worker.ts";
+import type { FromWorker, ToWorker, WorkerFigures } from "./worker_io.ts";
 
 /** What a worker says at its end. */
 type Outcome = Extract<FromWorker, { type: "ended" }>;
@@ -112,7 +112,7 @@ export class Fleet {
     const all: Promise<void>[] = [];
     const outcomes: Outcome[] = [];
     for (let index = 0; index < of; index++) {
-      const worker = new Worker(new URL("./worker.ts", import.meta.url).href, {
+      const worker = new Worker(new URL("./worker_io.ts", import.meta.url).href, {
         type: "module",
         name: `uac ${index}`,
       });

@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { parseFlags } from "../mod.ts";
 import { linkKey } from "../dbclient/password_io.ts";
-import { readKeys, warnOfAccess } from "./dbclient_files_io.ts";
-import { PROXY_FLAGS } from "./options.ts";
+import { readKeys, warnOfAccess } from "../proxy/dbclient_files_io.ts";
+import { PROXY_FLAGS } from "../proxy/options.ts";
 
 Deno.test("a key is the first line of its file, at the proxy as at DBclient; others that may read it are warned of", async () => {
   const dir = await Deno.makeTempDir();

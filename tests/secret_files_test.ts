@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { selfSigned } from "../core/io/test_certificate.ts";
-import { readKeys, readTls } from "./link_files_io.ts";
-import { databasePassword } from "./password_io.ts";
+import { readKeys, readTls } from "../dbclient/link_files_io.ts";
+import { databasePassword } from "../dbclient/password_io.ts";
 
 Deno.test("files with secrets that others may read are warned of, each by its flag", async () => {
   const dir = await Deno.makeTempDir();
