@@ -23,7 +23,10 @@ export default function route(request: RouteRequest, proxy: RouteActions): void 
   // Inside a dialog that this proxy stayed in, its Route and Request-URI say where to.
   if (request.isInDialog) return request.isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   // Nothing is known of the call that these belong to, or the INVITE went by without a transaction.
-  if (method === "ACK" || method === "CANCEL") return proxy.relay_to_next_hop();
+  // They prove nothing, so no Route of theirs is followed.
+  if (method === "ACK" || method === "CANCEL") {
+    return request.hasForeignRoute ? proxy.drop() : proxy.relay_to_next_hop();
+  }
   if (request.hasToTag || request.hasForeignRoute) return proxy.reply(404, "Not Here");
 
   if (INSIDE.includes(request.source.host)) {

@@ -23,7 +23,9 @@ export default async function route(request: RouteRequest, proxy: RouteActions):
   const { method, realm } = request;
   const rule = RULES[method] ?? "nobody";
   if (method === "ACK" || method === "CANCEL") {
-    return request.isInDialog ? proxy.relay() : onward(request, proxy);
+    if (request.isInDialog) return proxy.relay();
+    // They prove nothing, so no Route of theirs is followed.
+    return request.hasForeignRoute ? proxy.drop() : onward(request, proxy);
   }
   if (rule === "refused") {
     return proxy.reply(405, undefined, ["Allow: INVITE, ACK, CANCEL, BYE, MESSAGE, REFER, SUBSCRIBE"]);

@@ -29,7 +29,7 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
   const { methods, auth, foreignFrom } = options;
   return (request, proxy) => {
     proxy.loose_route();
-    if (request.method === "ACK") return onward(request, proxy, options);
+    if (isBare(request)) return onward(request, proxy, options);
     if (request.method === "OPTIONS" && request.isForUs && isForProxyItself(request)) {
       return proxy.options_reply();
     }
@@ -43,7 +43,8 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
       methods.has(request.method.toUpperCase()) && !(request.isInDialog && request.method === "INVITE");
     if (!asked) return onward(request, proxy, options);
     if (request.realm === undefined) {
-      if (foreignFrom === "relay" && !leadsAnywhere) return onward(request, proxy, options);
+      const relayed = foreignFrom === "relay" && !leadsAnywhere && !isForRegistrar(request, options);
+      if (relayed) return onward(request, proxy, options);
       return proxy.reply(403, "Forbidden (From is not of a domain served here)");
     }
     return authenticate(request, proxy, request.realm, options);
@@ -53,6 +54,11 @@ export function defaultRoute(options: DefaultRouteOptions): RouteFunction {
 /** A REGISTER for a domain that this proxy keeps the contacts of (RFC 3261 §10.3 step 1). */
 function isForRegistrar({ method, isForUs }: RouteRequest, { registrar }: DefaultRouteOptions): boolean {
   return registrar && method === "REGISTER" && isForUs;
+}
+
+/** Is never challenged (RFC 3261 §22.1): it proves nothing, and goes no way that its sender chooses. */
+function isBare({ method }: RouteRequest): boolean {
+  return method === "ACK" || method === "CANCEL";
 }
 
 /** A Request-URI without a user names the proxy, not somebody behind it. */
@@ -108,8 +114,10 @@ function onward(request: RouteRequest, proxy: RouteActions, options: DefaultRout
     // may be one that gives no Record-Route back, and callers send what is for it through their outbound proxy.
     return method === "ACK" ? proxy.drop() : proxy.reply(404, "Not Here");
   }
-  // An ACK: all else was answered or authenticated before.
-  if (request.hasForeignRoute || method === "ACK" && request.leadsAnywhere) return proxy.drop();
+  // An ACK or CANCEL: all else was answered or authenticated before.
+  if (request.hasForeignRoute || isBare(request) && request.leadsAnywhere) {
+    return method === "ACK" ? proxy.drop() : proxy.reply(481);
+  }
   // What Record-Route carries leads past authentication later on: it is for those who have proved who they are.
   const known = options.auth === "none" || request.isAuthenticated;
   if (!hasToTag && options.recordRoute && known && DIALOG_METHODS.has(method)) proxy.record_route();

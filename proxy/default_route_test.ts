@@ -66,6 +66,8 @@ Deno.test("default route: without a next hop, strangers send nothing to where th
     }
     harness.receive(request("ACK", { uri }));
     assertEquals(harness.take(), []);
+    // A CANCEL that belongs to nothing proves nothing either.
+    assertEquals(statusOf(harness.ask(request("CANCEL", { uri }))), 481);
   }
   // Who is known may.
   const harness = new ProxyHarness([], { without: ["--next_hop"] });
@@ -74,6 +76,13 @@ Deno.test("default route: without a next hop, strangers send nothing to where th
   const challenge = harness.ask(caller.request("MESSAGE", parts));
   harness.receive(caller.again(challenge, "MESSAGE", parts));
   assertEquals(harness.take()[0].to.host, "203.0.113.9");
+});
+
+Deno.test("default route: nobody registers without authentication, wherever From is of", () => {
+  const harness = new ProxyHarness(["--foreign_from", "relay", "--registrar"]);
+  const parts = { uri: "sip:example.com", from: "<sip:m@evil.net>", to: "<sip:alice@example.com>" };
+  const stranger = request("REGISTER", { ...parts, headers: ["Contact: <sip:m@203.0.113.9>"] });
+  assertEquals(statusOf(harness.ask(stranger)), 403);
 });
 
 Deno.test("default route: what is not authenticated gets no Route that leads past authentication", () => {
