@@ -206,7 +206,7 @@ Deno.test({
         await changesReachProxies(site, 1);
         // A warm-up file from the same database.
         const [file, key] = [`${dir}/warmup.pcw`, `${dir}/key`];
-        await Deno.writeTextFile(key, "000102030405060708090a0b0c0d0e0f\n");
+        await Deno.writeTextFile(key, "000102030405060708090a0b0c0d0e0f\n", { mode: 0o600 });
         await database.sql(`UPDATE subscriber SET username = 'user1' WHERE username = 'alice'`);
         const users = ["--users", "user%d", "--count", "2", "--realm", REALM, "--key_file", key];
         await succeeded("dbclient", "warmup", "--out", file, ...users, ...database.flags);

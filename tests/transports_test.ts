@@ -388,7 +388,7 @@ Deno.test("transports: what cannot be listened on or read is one line", async ()
       "proxy: --tls_certificate DIR/key.pem: there is no PEM certificate in it",
     ]);
     const other = await selfSigned("other.example.com");
-    await Deno.writeTextFile(`${dir}/other.pem`, other.key);
+    await Deno.writeTextFile(`${dir}/other.pem`, other.key, { mode: 0o600 });
     const [code, err] = await said("--tls_certificate", cert, "--tls_private_key", `${dir}/other.pem`);
     assertEquals(code, 1);
     assertMatch(String(err), /^proxy: tls:127\.0\.0\.1:0: [^\n]*$/);

@@ -67,7 +67,16 @@ peerTest(
       const server = await kamailio(dir, "behind.cfg", port, { NEXT_HOP: `sip:127.0.0.1:${calledPort}` });
       const address = `127.0.0.1:${proxy.port}`;
       try {
-        const users = ["--user_pattern", "user%d", "--password", "password-%d", "--from", "0", "--count", "20"];
+        const users = [
+          "--user_pattern",
+          "user%d",
+          "--password",
+          "password-%d",
+          "--from",
+          "0",
+          "--count",
+          "20",
+        ];
         const run = ["-r", "50", "-m", String(CALLS), "--realm", "example.com", "--auth", "pc", "--quiet"];
         const { code, out, err } = await uac([...run, ...users, address]);
         assertEquals(code, 0, out + err + server.said);
