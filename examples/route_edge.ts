@@ -20,6 +20,8 @@ export default function route(request: RouteRequest, proxy: RouteActions): void 
   if (method === "OPTIONS" && request.isForUs && !request.message.requestUri.includes("@")) {
     return proxy.options_reply();
   }
+  // Nobody outside says who he is but by his password.
+  if (!INSIDE.includes(request.source.host)) proxy.remove_hf("P-Asserted-Identity");
   // Inside a dialog that this proxy stayed in, its Route and Request-URI say where to.
   if (request.isInDialog) return request.isForUs ? proxy.relay_to_next_hop() : proxy.relay();
   // Nothing is known of the call that these belong to, or the INVITE went by without a transaction.
@@ -44,8 +46,6 @@ export default function route(request: RouteRequest, proxy: RouteActions): void 
     return register ? proxy.www_challenge_pc(request.realm, 0) : proxy.proxy_challenge_pc(request.realm, 0);
   }
   proxy.consume_credentials();
-  // Nobody outside says who he is but by his password.
-  proxy.remove_hf("P-Asserted-Identity");
   proxy.remove_hf("P-Preferred-Identity");
   proxy.append_hf(`P-Asserted-Identity: <sip:${encodeURIComponent(request.fromUser)}@${request.realm}>`);
   if (DIALOGS.includes(method)) proxy.record_route();

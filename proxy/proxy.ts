@@ -277,7 +277,7 @@ export function newRoute(values: ProxyValues, settings: Settings): RouteFunction
     recordRoute: values.record_route,
     foreignFrom: values.foreign_from,
     registrar: values.registrar,
-    hasNextHop: values.next_hop !== undefined,
+    hasNextHop: values.next_hop !== undefined || values.ds_set !== undefined,
   });
 }
 

@@ -171,8 +171,11 @@ export class ProxyCore implements TransactionUser, ForkCore {
       return;
     }
     const { maxMessage, maxBody } = this.options;
-    if (end - start > maxMessage) return this.#tooLarge(message, MESSAGE_TOO_LARGE, from);
-    if (message.bodyEnd - message.bodyStart > maxBody) return this.#tooLarge(message, BODY_TOO_LARGE, from);
+    const tooLong = end - start > maxMessage;
+    if (tooLong || message.bodyEnd - message.bodyStart > maxBody) {
+      if (message.isRequest && this.#admit(message, from, now) !== "pass") return;
+      return this.#tooLarge(message, tooLong ? MESSAGE_TOO_LARGE : BODY_TOO_LARGE, from);
+    }
     this.#count(message);
     if (!message.isRequest && !this.#isAnswer(message)) {
       this.counters.strays++;
@@ -345,7 +348,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
       const pending = this.route(request, request);
       if (pending === undefined) return request.finish();
       request.suspend();
-      pending.then(() => request.finish(), (error) => this.routeFailed(request, error));
+      pending.then(() => request.finish()).catch((error) => this.routeFailed(request, error));
     } catch (error) {
       this.routeFailed(request, error);
     }
@@ -914,7 +917,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
       const pending = onFailure(failure, request);
       if (pending === undefined) return request.finish();
       this.startTimer(fork.server, ContextTimer.UNDECIDED, now);
-      pending.then(() => request.finish(), (error) => this.routeFailed(request, error));
+      pending.then(() => request.finish()).catch((error) => this.routeFailed(request, error));
     } catch (error) {
       this.routeFailed(request, error);
     }

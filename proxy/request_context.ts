@@ -167,7 +167,8 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
   }
 
   get leadsAnywhere(): boolean {
-    return this.core.nextHop === undefined && !this.isForUs;
+    const { nextHop, services } = this.core;
+    return nextHop === undefined && services.nextHopSet === undefined && !this.isForUs;
   }
 
   get isForNextHop(): boolean {

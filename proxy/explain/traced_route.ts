@@ -65,6 +65,8 @@ function tracedActions(actions: RouteActions, tell: Tell): RouteActions {
 export function tracedRoute(route: RouteFunction, tell: Tell, ended: () => void): RouteFunction {
   return (request, actions) => {
     const pending = route(tracedRequest(request, tell), tracedActions(actions, tell));
-    return pending === undefined ? ended() : pending.finally(ended);
+    if (pending !== undefined) return pending.finally(ended);
+    ended();
+    return undefined;
   };
 }
