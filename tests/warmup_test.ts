@@ -251,7 +251,7 @@ Deno.test("a file that must not be used ends the proxy with one line", () =>
     await refused("needs a key", load(file), 2, { PROXYCHAIN_KEY: "" });
     await refused("--cache_warmup_file", ["--cache_warmup", "1"], 2);
     await refused("no such file", load(`${folder}/none`));
-    await refused("irectory", load(folder));
+    await refused("no regular file", load(folder));
     await Deno.chmod(file, 0o644);
     await refused("chmod 600");
     await Deno.chmod(file, 0o600);
@@ -268,6 +268,8 @@ Deno.test("a file that must not be used ends the proxy with one line", () =>
     await damaged("version 7", Uint8Array.of(...whole.slice(0, 9), 7, ...whole.slice(10)));
     await damaged("no warm-up file", encoder.encode("username,domain,password\n"));
 
+    // No warm-up file any more, so that writing one would not take its place.
+    await Deno.remove(file);
     await write(...BY_PATTERN, "--ttl", "1");
     await new Promise((resolve) => setTimeout(resolve, 1100));
     await refused("expired");
