@@ -161,7 +161,7 @@ export class AuthorizeScene {
     for (let i = 0; i < messages.length; i++) {
       claim.read(messages[i]);
       out.clear();
-      const state = pc.challenge(result, PROXY_AUTH, REALM, claim, messages[i], "192.0.2.10", 1, out, never);
+      const state = pc.challenge(result, PROXY_AUTH, REALM, claim, messages[i], "192.0.2.10", 1, out);
       if (state !== "written") throw new Error(`the challenge is ${state}`);
     }
   }
@@ -174,7 +174,7 @@ export class AuthorizeScene {
     for (let i = 0; i < messages.length; i++) {
       claim.read(messages[i]);
       out.clear();
-      pc.challenge(result, PROXY_AUTH, REALM, claim, messages[i], "192.0.2.10", 1, out, never);
+      pc.challenge(result, PROXY_AUTH, REALM, claim, messages[i], "192.0.2.10", 1, out);
     }
   }
 
@@ -218,8 +218,4 @@ export class AuthorizeScene {
       if (verdict !== "ok" || !this.#cache.commit(user, live, true, 1)) throw new Error(verdict);
     }
   }
-}
-
-function never(): void {
-  throw new Error("nothing has to wait here");
 }

@@ -269,7 +269,7 @@ export class PcAuthenticator {
    * @param message the request that is being answered
    * @param source the sender's address, for the limit on misses
    * @param out gets the header line with its end, when a credential is at hand
-   * @param done is called once, later, when this returns "waiting", and not at all else
+   * @returns "waiting" when it has to be asked for: {@linkcode challengeLater}
    */
   challenge(
     result: PcResult,
@@ -280,7 +280,6 @@ export class PcAuthenticator {
     source: string,
     now: number,
     out: ByteWriter,
-    done: (outcome: ChallengeOutcome, now: number) => void,
   ): ChallengeState {
     const row = VERDICTS[result.verdict];
     const known = this.#userOf(result, claim, this.cache.realmNumber(realm));
@@ -300,20 +299,24 @@ export class PcAuthenticator {
         return this.#unavailable(RETRY_AFTER_UNAVAILABLE);
       }
     }
-    this.#fetch(result, known, realm, claim, message, now, done);
     return "waiting";
   }
 
-  /** Challenges when the credential has come; by then the message and all views are gone. */
-  #fetch(
-    { username, verdict }: PcResult,
-    known: CachedUser | undefined,
+  /**
+   * Asks for the credential after {@linkcode challenge} has said that it waits for one.
+   *
+   * @param done is told the challenge when it has come; by then the message and all views are gone
+   */
+  challengeLater(
+    result: PcResult,
     realm: string,
     claim: ClaimView,
     { callId, cseqNumber: cseq }: SipMessage,
     now: number,
     done: (outcome: ChallengeOutcome, now: number) => void,
   ): void {
+    const { username, verdict } = result;
+    const known = this.#userOf(result, claim, this.cache.realmNumber(realm));
     const name = username ?? this.subscriberName(claim.user);
     this.source.fetch(known ?? this.cache.getOrAdd(name, realm, this.#challenged), now, (fetched, at) => {
       const fresh = fetched?.newest;

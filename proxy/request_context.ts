@@ -256,13 +256,13 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
       this.source.host,
       this.#now,
       lines,
-      (outcome, now) => {
-        this.#now = now;
-        this.#challengeLate(kind, before, outcome);
-      },
     );
     if (state === "written") return this.#sendChallenge(kind, before);
     if (state === "unavailable") return this.#refuseChallenge(core.pc.retryAfter);
+    core.pc.challengeLater(result, realm, this.#claim, this.#message, this.#now, (outcome, now) => {
+      this.#now = now;
+      this.#challengeLate(kind, before, outcome);
+    });
     // The credential is on the way: keep the request, and tell its sender to wait.
     this.#keep();
     this.#progress = "waiting";
