@@ -1,10 +1,12 @@
 /** What a proxy counts. Plain numbers: counting allocates nothing, and costs a message next to nothing. */
 import { DIGEST_VERDICTS, type DigestVerdict, METHODS, type Verdict, VERDICTS } from "../mod.ts";
 
-/** Why a request is refused by the proxy itself, before or instead of the route's own decision. */
+/** Why a request is refused by the proxy itself; docs/SECURITY.md and docs/MONITORING.md explain each. */
 export const REFUSALS = [
   /** It cannot be read: 400, 505 and the like (RFC 3261 §16.3 step 1). */
   "malformed",
+  /** 513: over a limit on sizes. */
+  "too_large",
   /** 400: it can be read, but its From or Request-URI cannot be used. */
   "bad_request",
   /** 416, RFC 3261 §16.3 step 2. */
@@ -17,8 +19,19 @@ export const REFUSALS = [
   "loop",
   /** 420, RFC 3261 §16.3 step 5. */
   "bad_extension",
-  /** 400: an answer to a challenge that breaks its scheme. */
+  /** Over `source_rate`: answered with 503, or dropped. */
+  "source_rate",
+  "source_rate_dropped",
+  "user_rate",
+  /** Over `max_failures_per_user` or `max_failures_per_source`. */
+  "too_many_failures",
+  // Verdicts on answers (docs/PROTOCOL.md §6). Those that honest agents meet in the course of things are none:
+  // no_credentials, stale, expired, out_of_range, renew.
+  /** 400: an answer to a challenge that breaks its scheme, the verdict malformed. */
   "bad_answer",
+  "bad_response",
+  "bad_token",
+  "replayed",
   /** 403: the user name of the answer is not that of From. */
   "forbidden",
   /** 503: no credential to challenge with, or no DBclient to check an answer. */

@@ -19,7 +19,6 @@ import {
   REFUSALS,
   STATUS_CLASSES,
 } from "./counters.ts";
-import { REFUSAL_REASONS } from "./limits/refusals.ts";
 import type { Counts } from "./workers/messages.ts";
 import { type ProxyState, targetsOf, type WorkerState } from "./status.ts";
 
@@ -125,13 +124,6 @@ const COUNT_ROWS: readonly CountRow[] = [
     "reason",
     "refused_",
     REFUSALS,
-  ),
-  prefixed(
-    "proxy_logged_refusals_total",
-    "Refusals that the log tells of by source (event refused), by reason.",
-    "reason",
-    "logged_refusals_",
-    REFUSAL_REASONS,
   ),
   many("counter", "proxy_dropped_total", "Messages that went no further without an answer.", "reason", {
     stray_response: "strays",

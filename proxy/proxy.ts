@@ -245,9 +245,6 @@ export class Proxy {
     const { core, source, cache, digest } = this;
     return {
       ...flatCounters(core.counters),
-      ...Object.fromEntries(
-        Object.entries(core.refusals.counts).map(([reason, count]) => [`logged_refusals_${reason}`, count]),
-      ),
       ...transactionCounts(core.layer),
       next_hops_down: this.nextHops.down,
       ...this.dispatcher === undefined ? {} : dispatcherCounts(this.dispatcher),

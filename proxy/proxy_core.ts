@@ -135,7 +135,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
     this.setRoute(route, options.nextHop);
     this.realms = new Set(options.realms);
     this.#now = environment.now;
-    this.refusals = new Refusals(environment.log);
+    this.refusals = new Refusals(this.counters.refusals, environment.log);
     this.dialogTags = new DialogTags(options.dialogKey);
     this.names = new LocalNames(options.listen, options.advertise, options.realms, options.reply);
     this.#ownRoute = new OwnRouteReader(this.names, this.dialogTags);
@@ -362,14 +362,13 @@ export class ProxyCore implements TransactionUser, ForkCore {
     now: number,
   ): void {
     this.environment.trace?.refused(refusal);
-    this.refusals.note("invalid_message", from, now, () => ({
+    this.refusals.note(refusalOf(refusal.status), from, now, () => ({
       method: cut(message.method),
       status: refusal.status,
       problem: refusal.reason ?? CHECKS[refusal.check],
     }));
     if (server === NO_TRANSACTION) return; // An ACK is never answered.
     const { status, reason, headers } = refusal;
-    this.counters.refusals[refusalOf(status)]++;
     this.reply(message, server, status, reason, headers, now);
   }
 
@@ -464,8 +463,7 @@ export class ProxyCore implements TransactionUser, ForkCore {
   }
 
   overloaded(message: SipMessage, from: Address): void {
-    this.counters.refusals.transactions++;
-    this.refusals.note("overload", from, this.#now, () => ({ method: cut(message.method) }));
+    this.refusals.note("transactions", from, this.#now, () => ({ method: cut(message.method) }));
     if (message.method === "ACK") return;
     this.#replyStateless(message, from, 503, undefined, RETRY_LATER);
   }
@@ -858,9 +856,8 @@ export class ProxyCore implements TransactionUser, ForkCore {
 
   /** @param cause what is wrong, where the problem says only that there is no answer */
   #refuseMalformed(message: SipMessage, problem: Problem, from: Address, cause = problem): void {
-    this.counters.refusals.malformed++;
     this.environment.trace?.malformed(cause);
-    const reason = cause.code === "too_large" ? "too_large" : "invalid_message";
+    const reason = cause.code === "too_large" ? "too_large" : "malformed";
     this.refusals.note(reason, from, this.#now, () => ({ problem: cause.text, status: problem.status }));
     if (problem.code === "drop") return;
     this.#replyStateless(message, from, problem.status, problemReason(problem), NO_HEADERS);

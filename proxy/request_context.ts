@@ -15,7 +15,7 @@ import { type DigestResult, hasDigestAnswer } from "./digest_authenticator.ts";
 import type { Fork, ForkOptions } from "./fork.ts";
 import { HeaderEdits } from "./header_edits.ts";
 import { TOO_MANY_FAILURES, USER_RATE } from "./limits/attempt_limiter.ts";
-import { cut, isRefusal } from "./limits/refusals.ts";
+import { cut, refusalOfVerdict } from "./limits/refusals.ts";
 import { OwnRoute, ownValues } from "./own_route.ts";
 import { type ChallengeOutcome, PcResult } from "./pc_authenticator.ts";
 import type { ProxyCore } from "./proxy_core.ts";
@@ -204,6 +204,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     const { nameFault } = this.#claim;
     if (nameFault !== undefined) {
       this.core.counters.pc.malformed++;
+      this.#note("malformed", nameFault, realm);
       return result.be("malformed", nameFault);
     }
     this.core.limits.attempts.from(this.source);
@@ -219,12 +220,13 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
 
   /** Counts and tells a verdict that is none of the ordinary ones. */
   #note(verdict: Verdict | DigestVerdict, fault: string | undefined, realm: string): void {
-    if (!isRefusal(verdict)) return;
+    const refusal = refusalOfVerdict(verdict);
+    if (refusal === undefined) return;
     const reason = fault === TOO_MANY_FAILURES
       ? "too_many_failures"
       : fault === USER_RATE
       ? "user_rate"
-      : verdict;
+      : refusal;
     const { retryAfter } = this.core.limits.attempts;
     if (verdict === "unavailable" && fault !== undefined) this.#retryAfter = retryAfter;
     this.core.refusals.note(reason, this.source, this.#now, () => ({
@@ -324,6 +326,7 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     if (nameFault !== undefined) {
       this.core.counters.digest.malformed++;
       this.#digestResult = { verdict: "malformed", reason: nameFault };
+      this.#note("malformed", nameFault, realm);
       return Promise.resolve("malformed");
     }
     return new Promise((resolve) => {
@@ -377,17 +380,10 @@ export class RequestContext implements RouteRequest, RouteActions, Forwarding {
     else this.drop();
   }
 
+  /** What the verdict asks for; its reason was noted with it. */
   #refuse(status: number, reason: string | undefined): void {
-    const { refusals } = this.core.counters;
-    if (status === 503) {
-      refusals.unavailable++;
-      return this.reply(503, undefined, [`Retry-After: ${this.#retryAfter}`]);
-    }
-    if (status === 403) {
-      refusals.forbidden++;
-      return this.reply(403, "Forbidden (user name is not that of From)");
-    }
-    refusals.bad_answer++;
+    if (status === 503) return this.reply(503, undefined, [`Retry-After: ${this.#retryAfter}`]);
+    if (status === 403) return this.reply(403, "Forbidden (user name is not that of From)");
     return this.reply(status, reason === undefined ? undefined : `Bad Request (${reason})`);
   }
 

@@ -22,7 +22,7 @@ import type { RouteFunction } from "../route.ts";
 const relay: RouteFunction = (_, proxy) => proxy.relay_to_next_hop();
 
 function counts(harness: ProxyHarness, reason: string): number {
-  return harness.proxy.statistics()[`logged_refusals_${reason}`];
+  return harness.proxy.statistics()[`refused_${reason}`];
 }
 
 Deno.test("limits: a flood from one source gets some 503, then nothing, and another's calls go on", () => {

@@ -1,41 +1,25 @@
 /** Which requests are refused, and why: counted by reason, and told to the operator without secrets. */
-import { type Address, formatTransportAddress } from "../../mod.ts";
+import { type Address, type DigestVerdict, formatTransportAddress, type Verdict } from "../../mod.ts";
+import type { RefusalReason } from "../counters.ts";
 import { type LogFields, QuietLog } from "../quiet_log.ts";
-
-/** Why: docs/SECURITY.md explains each. */
-export const REFUSAL_REASONS = [
-  /** The message is malformed, or RFC 3261 §16.3 forbids it. */
-  "invalid_message",
-  "too_large",
-  /** Over `source_rate`: answered with 503, or dropped. */
-  "source_rate",
-  "source_rate_dropped",
-  "user_rate",
-  /** Over `max_failures_per_user` or `max_failures_per_source`. */
-  "too_many_failures",
-  /** No room for another transaction. */
-  "overload",
-  // Verdicts on answers (docs/PROTOCOL.md §6). Those that honest agents meet in the course of things are none:
-  // no_credentials, stale, expired, out_of_range, renew.
-  "malformed",
-  "bad_response",
-  "bad_token",
-  "replayed",
-  "forbidden",
-  "unavailable",
-] as const;
-
-/** One of {@linkcode REFUSAL_REASONS}. */
-export type RefusalReason = typeof REFUSAL_REASONS[number];
 
 /** Lines of one reason in a second. */
 const LINES_PER_SECOND = 10;
 /** Longest text from outside in a line, characters. */
 const MAX_TEXT = 64;
 
-/** Whether a verdict on an answer is one of {@linkcode REFUSAL_REASONS}. */
-export function isRefusal(verdict: string): verdict is RefusalReason {
-  return (REFUSAL_REASONS as readonly string[]).includes(verdict);
+const OF_VERDICTS: { readonly [verdict in Verdict | DigestVerdict]?: RefusalReason } = {
+  malformed: "bad_answer",
+  bad_response: "bad_response",
+  bad_token: "bad_token",
+  replayed: "replayed",
+  forbidden: "forbidden",
+  unavailable: "unavailable",
+};
+
+/** The reason that a verdict on an answer is; undefined for those that honest agents meet too. */
+export function refusalOfVerdict(verdict: Verdict | DigestVerdict): RefusalReason | undefined {
+  return OF_VERDICTS[verdict];
 }
 
 /** A text from outside, not longer than a line can bear. */
@@ -45,12 +29,12 @@ export function cut(text: string): string {
 
 /** Counts refusals and logs them as `refused`. */
 export class Refusals {
-  readonly counts: Record<RefusalReason, number> = Object.fromEntries(
-    REFUSAL_REASONS.map((reason) => [reason, 0]),
-  ) as Record<RefusalReason, number>;
   readonly #log: QuietLog;
 
-  constructor(log: (event: string, fields: LogFields) => void) {
+  constructor(
+    private readonly counts: Record<RefusalReason, number>,
+    log: (event: string, fields: LogFields) => void,
+  ) {
     this.#log = new QuietLog(log, LINES_PER_SECOND);
   }
 
