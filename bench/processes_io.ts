@@ -174,9 +174,46 @@ export class Program {
   }
 }
 
-/** All programs of a run: none outlives {@linkcode Programs.close}. */
+/** What a {@linkcode Keeper} runs: "+ PID" and "- PID" add and take away; "end" ends it without harm. */
+const KEEPER = `trap '' INT TERM HUP
+all=" "
+while read -r word pid; do
+  case $word in
+    +) all="$all$pid " ;;
+    -) case $all in *" $pid "*) all="\${all%% $pid *} \${all#* $pid }" ;; esac ;;
+    end) exit 0 ;;
+  esac
+done
+kill -9 $all`;
+
+/**
+ * A shell that is told the process ids of programs, and kills those that are left when its standard input ends: that is when
+ * this process is gone, by whatever signal.
+ */
+class Keeper {
+  readonly #child = new Deno.Command("sh", {
+    args: ["-c", KEEPER],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  readonly #input = this.#child.stdin.getWriter();
+
+  tell(text: string): void {
+    this.#input.write(new TextEncoder().encode(`${text}\n`)).catch(() => {});
+  }
+
+  async end(): Promise<void> {
+    this.tell("end");
+    await this.#input.close().catch(() => {});
+    await this.#child.status;
+  }
+}
+
+/** All programs of a run: none outlives {@linkcode Programs.close}, nor this process. */
 export class Programs {
   readonly #running = new Set<Program>();
+  #keeper: Keeper | undefined;
   #closed = false;
 
   /**
@@ -190,7 +227,14 @@ export class Programs {
     if (this.#closed) throw new ProgramError("interrupted");
     const program = new Program(options, this.config, this.grace);
     this.#running.add(program);
+    this.#keeper ??= new Keeper();
+    this.#keeper.tell(`+ ${program.pid}`);
     return program;
+  }
+
+  #left(program: Program): void {
+    this.#running.delete(program);
+    this.#keeper?.tell(`- ${program.pid}`);
   }
 
   /**
@@ -207,14 +251,14 @@ export class Programs {
   ): Promise<void> {
     const program = this.start(options);
     await Promise.race([program.finished(allowed), ...others.map((other) => other.finished([]))]);
-    this.#running.delete(program);
+    this.#left(program);
   }
 
   /** Ends some of them. */
   async stop(programs: Iterable<Program>): Promise<void> {
     await Promise.all([...programs].map(async (program) => {
       await program.stop();
-      this.#running.delete(program);
+      this.#left(program);
     }));
   }
 
@@ -222,6 +266,8 @@ export class Programs {
   async close(): Promise<void> {
     this.#closed = true;
     await this.stop(this.#running);
+    await this.#keeper?.end();
+    this.#keeper = undefined;
   }
 
   /** Ends all at once, without asking. */

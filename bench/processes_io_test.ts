@@ -61,3 +61,34 @@ Deno.test("programs: one that ignores SIGTERM is killed; after close none is sta
     assertThrows(() => programs.start(options(module)), ProgramError, "interrupted");
   });
 });
+
+Deno.test("programs: when the process that started them is killed, they are gone too", async () => {
+  const module = fileURLToPath(new URL("./processes_io.ts", import.meta.url));
+  const source = `import { Programs } from ${JSON.stringify(module)};
+    const programs = new Programs(${JSON.stringify(config)});
+    const ended = programs.start({ name: "ended", command: "sleep", args: ["600"] });
+    await programs.stop([ended]);
+    const left = [1, 2].map(() => programs.start({ name: "left", command: "sleep", args: ["600"] }));
+    console.log(left.map(({ pid }) => pid).join(" "));`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-check", "--config", config, source],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const pids = (await reader.read()).value!.trim().split(" ").map(Number);
+  await reader.cancel();
+  assertEquals(pids.length, 2);
+  child.kill("SIGKILL");
+  await child.status;
+  for (const pid of pids) {
+    while (await isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+});
+
+/** A process that has ended and was not waited for yet runs no more. */
+async function isRunning(pid: number): Promise<boolean> {
+  const { code, stdout } = await new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] })
+    .output();
+  return code === 0 && !new TextDecoder().decode(stdout).startsWith("Z");
+}

@@ -15,7 +15,8 @@ function distance(a: string, b: string): number {
 /**
  * The candidate that is most like `name`, for "did you mean" in error texts.
  *
- * @returns the candidate, or undefined when none is within a third of the length of `name` (at least 2 edits).
+ * @returns the candidate, or undefined when none is within a third of the length of `name` (at least 2 edits, but never as many
+ * as it has letters).
  * @example
  * ```ts
  * import { nearest } from "../../mod.ts";
@@ -23,11 +24,12 @@ function distance(a: string, b: string): number {
  *
  * assertEquals(nearest("lisen", ["listen", "realm"]), "listen");
  * assertEquals(nearest("xyzzy", ["listen", "realm"]), undefined);
+ * assertEquals(nearest("zz", ["sf"]), undefined);
  * ```
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  let bestDistance = Math.min(name.length, Math.max(2, Math.floor(name.length / 3)) + 1);
   for (const candidate of candidates) {
     const d = distance(name.toLowerCase(), candidate.toLowerCase());
     if (d < bestDistance) {

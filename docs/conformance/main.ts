@@ -29,6 +29,10 @@ function filesNamed(): string[] {
 }
 
 async function main(): Promise<number> {
+  if (Deno.args.length > 0) {
+    console.error(`conformance: unexpected argument ${JSON.stringify(Deno.args[0])}; it takes none`);
+    return 2;
+  }
   const junit = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const { code } = await new Deno.Command(Deno.execPath(), {
