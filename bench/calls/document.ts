@@ -2,7 +2,7 @@
 import { type Group, groupRounds, type Measurement, type Result, spreadOf } from "./figures.ts";
 import { MODE_NAMES, type ModeName, modeOf } from "./modes.ts";
 import { barChart, lineChart, type Series } from "./svg.ts";
-import { costTable, formatMarkdown, highestTable } from "./table.ts";
+import { costTable, formatMarkdown, highestTable, numbersTable } from "./table.ts";
 
 /** Files by name, inside docs/. */
 export type Documents = Readonly<Record<string, string>>;
@@ -171,6 +171,31 @@ export function writeDocuments(result: Result): Documents {
       ),
     );
     parts.push(formatMarkdown(costTable(result.userNumbers)), "");
+  }
+  if (result.callNumbers.length > 0) {
+    const lines = linesBy(result.callNumbers.map(({ mode, window, coldCpuUsPerCall }) => ({
+      mode,
+      x: window.warmup,
+      y: coldCpuUsPerCall ?? 0,
+    })));
+    parts.push("## The number of calls", "");
+    parts.push(
+      "From the proxy's start on, with its start, the compiler's work and the first call of each user in it.",
+      "",
+    );
+    parts.push(
+      ...chart(
+        "calls",
+        "CPU per call by number of calls",
+        lineChart(
+          "Proxy CPU per call by number of calls since its start",
+          { name: "calls", logarithmic: true },
+          { name: "µs per call", logarithmic: true },
+          lines,
+        ),
+      ),
+    );
+    parts.push(formatMarkdown(numbersTable(result.callNumbers)), "");
   }
   files["PERFORMANCE.md"] = parts.join("\n").trimEnd() + "\n";
   return files;

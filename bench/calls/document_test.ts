@@ -37,6 +37,7 @@ const result = (more: Partial<Result>): Result => ({
   rates: [],
   distances: [],
   userNumbers: [],
+  callNumbers: [],
   highest: [],
   ...more,
 });
@@ -70,12 +71,20 @@ Deno.test("the document has a part for each question that was asked, and its cha
       command: "deno task bench:calls --max",
       highest: [highest("pc", 0, 4000), highest("pc", 100, 4000), highest("kamailio-authdb", 100, 80)],
       userNumbers: [measurement("pc", 2000, 90), measurement("pc", 2000, 99, { users: 1_000_000 })],
+      callNumbers: [1000, 100_000].map((warmup) =>
+        measurement("pc", 2000, 90, {
+          window: { seconds: 1, calls: 2000, warmup },
+          coldCpuUsPerCall: 90 + 1e6 / warmup,
+          coldIssuedPerCall: 0.1,
+        })
+      ),
       left: [{ what: "kamailio-forward", reason: "kamailio is not installed" }],
     }),
   ]);
   const files = writeDocuments(merged);
   assertEquals(Object.keys(files).sort(), [
     "PERFORMANCE.md",
+    "performance/calls.svg",
     "performance/cost.svg",
     "performance/distance.svg",
     "performance/highest.svg",

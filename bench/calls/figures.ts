@@ -28,6 +28,9 @@ export interface Measurement {
   readonly cpuUsPerCall: Readonly<Partial<Record<ProgramName, number>>>;
   /** The same of the proxy from its start to the window: start, compilation, first call of each user. */
   readonly coldCpuUsPerCall: number | undefined;
+  /** Credentials that DBclient issued, and Digest answers that it checked, per call in that time. */
+  readonly coldIssuedPerCall?: number;
+  readonly coldCheckedPerCall?: number;
   /** At the end of the window; MB are 2^20 bytes. */
   readonly memoryMb: Readonly<Partial<Record<ProgramName, { readonly rss: number; readonly pss: number }>>>;
   /** The proxy's before the first call. */
@@ -80,6 +83,8 @@ export interface Result {
   readonly rates: readonly Measurement[];
   readonly distances: readonly Measurement[];
   readonly userNumbers: readonly Measurement[];
+  /** By the number of calls since the proxy's start: `window.warmup`. */
+  readonly callNumbers: readonly Measurement[];
   readonly highest: readonly HighestRate[];
 }
 
@@ -160,6 +165,7 @@ export function mergeResults(results: readonly Result[]): Result {
     rates: results.flatMap(({ rates }) => rates),
     distances: results.flatMap(({ distances }) => distances),
     userNumbers: results.flatMap(({ userNumbers }) => userNumbers),
+    callNumbers: results.flatMap(({ callNumbers }) => callNumbers),
     highest: [...highest.values()],
   };
 }

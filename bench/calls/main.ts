@@ -14,7 +14,7 @@ import { kamailioProblem } from "./peers/kamailio_io.ts";
 import { quickResult } from "./quick.ts";
 import { ask, type Plan } from "./run.ts";
 import { Stage } from "./stage_io.ts";
-import { costTable, formatText, highestTable } from "./table.ts";
+import { costTable, formatText, highestTable, numbersTable } from "./table.ts";
 
 const KEY_BYTES = 32;
 /** Exit codes of a program that a signal ends: 128 and the signal's number. */
@@ -94,6 +94,7 @@ function printTables(result: Result): void {
   for (const measurements of [result.rates, result.userNumbers, result.distances]) {
     if (measurements.length > 0) console.log(`\n${formatText(costTable(measurements))}`);
   }
+  if (result.callNumbers.length > 0) console.log(`\n${formatText(numbersTable(result.callNumbers))}`);
   if (result.highest.length > 0) console.log(`\n${formatText(highestTable(result.highest))}`);
 }
 
@@ -101,7 +102,8 @@ async function readResults(options: CallsOptions): Promise<number> {
   const results: Result[] = [];
   for (const file of options.read) {
     try {
-      const result = JSON.parse(await Deno.readTextFile(file)) as Result;
+      // Files of before --numbers have none.
+      const result: Result = { callNumbers: [], ...JSON.parse(await Deno.readTextFile(file)) };
       const lists = [result.rates, result.distances, result.userNumbers, result.highest, result.left];
       if (!lists.every(Array.isArray)) throw new TypeError("it is not one that --json has written");
       results.push(result);
@@ -146,6 +148,7 @@ async function bench(asked: CallsOptions): Promise<number> {
     rates: [] as Measurement[],
     distances: [] as Measurement[],
     userNumbers: [] as Measurement[],
+    callNumbers: [] as Measurement[],
     highest: [] as HighestRate[],
   };
   const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();

@@ -45,6 +45,12 @@ export const CALLS_FLAGS = {
     help:
       "Users in the database; they call in turn. Several: cost per call at the highest of --rates for each number",
   },
+  numbers: {
+    type: "list",
+    value: "N",
+    help:
+      "Numbers of calls: what they cost from the proxy's start on, at the highest of --rates, with all there is to learn",
+  },
   max: {
     type: "boolean",
     help: "Search for the highest rate with less than 1 % failed calls, and at least 95 % of it completed",
@@ -138,6 +144,8 @@ export interface CallsOptions {
   readonly users: readonly number[];
   /** Which questions are asked. */
   readonly asks: { readonly rates: boolean; readonly users: boolean; readonly max: boolean };
+  /** Numbers of calls; empty: not asked. */
+  readonly numbers: readonly number[];
   /** ms; empty: not asked. */
   readonly distances: readonly number[];
   readonly distanceRate: number | undefined;
@@ -209,11 +217,12 @@ export function readOptions(args: readonly string[]): CallsOptions | undefined {
   const users = given_or("users", numbers("users", values.users, 1, 10_000_000), [QUICK.users]);
   const rates = given_or("rates", numbers("rates", values.rates, 1, 1_000_000), [QUICK.rate]);
   const distances = values.distance === undefined ? [] : numbers("distance", values.distance, 0, 10_000);
+  const callNumbers = values.numbers === undefined ? [] : numbers("numbers", values.numbers, 1, 100_000_000);
   if (values.distance_rate !== undefined && distances.length === 0) {
     throw new UsageError("--distance_rate is only allowed with --distance");
   }
   if (quick) {
-    for (const flag of ["max", "distance", "read", "write_docs", "caller", "called"]) {
+    for (const flag of ["max", "numbers", "distance", "read", "write_docs", "caller", "called"]) {
       if (given.has(flag)) throw new UsageError(`--${flag} is not allowed with --quick`);
     }
     if (users.length > 1 || rates.length > 1) {
@@ -222,7 +231,7 @@ export function readOptions(args: readonly string[]): CallsOptions | undefined {
     const peers = modes?.filter((mode) => modeOf(mode).peer !== "proxychain") ?? [];
     if (peers.length > 0) throw new UsageError(`--quick measures our proxy alone, not ${peers[0]}`);
   }
-  const other = values.max || distances.length > 0 || users.length > 1;
+  const other = values.max || distances.length > 0 || callNumbers.length > 0 || users.length > 1;
   return {
     modes,
     rates,
@@ -230,6 +239,7 @@ export function readOptions(args: readonly string[]): CallsOptions | undefined {
     warmup: values.warmup,
     rounds: given_or("rounds", values.rounds, 1),
     users,
+    numbers: callNumbers,
     asks: {
       rates: !other || given.has("rates") && users.length === 1,
       users: users.length > 1,

@@ -20,6 +20,8 @@ Deno.test("other questions stand alone, unless --rates is given", () => {
   assertEquals(readOptions(["--users", "1000,100000", "--rates", "500"])!.asks.rates, false);
   assertEquals(readOptions(["--distance", "0,20", "--rates", "1000"])!.asks.rates, true);
   assertEquals(readOptions(["--distance", "0,20"])!.distances, [0, 20]);
+  const many = readOptions(["--numbers", "1000,100000"])!;
+  assertEquals([many.numbers, many.asks.rates], [[1000, 100_000], false]);
 });
 
 Deno.test("--quick: our generator at both ends, one cycle of each chain; flags that are given win", () => {

@@ -26,6 +26,7 @@ export interface Bench {
     readonly rates: Measurement[];
     readonly distances: Measurement[];
     readonly userNumbers: Measurement[];
+    readonly callNumbers: Measurement[];
     readonly highest: HighestRate[];
   };
   /** Is called when the result has grown. */
@@ -36,6 +37,8 @@ export interface Bench {
 const START_RATE = 1000;
 /** The part of the rate that Kamailio's waiting processes allow, at which its search begins. */
 const START_PART = 0.7;
+/** A window that is not what is asked for, s. */
+const WINDOW_S = 1;
 /** Modes that say how the number of users or the distance of the database tells, where none are named. */
 const TELLING: readonly ModeName[] = ["pc", "pc-preemptive", "digest", "kamailio-authdb"];
 const MANY_USERS: readonly ModeName[] = ["pc"];
@@ -114,6 +117,22 @@ async function askUsers(bench: Bench, options: CallsOptions, modes: readonly Mod
   }
 }
 
+async function askNumbers(bench: Bench, options: CallsOptions, modes: readonly ModeName[]): Promise<void> {
+  const rate = Math.max(...options.rates);
+  for (let round = 0; round < options.rounds; round++) {
+    for (const warmup of options.numbers) {
+      for (const mode of modes) {
+        // The calls in question are those before the window.
+        const plan = { mode, rate, calls: WINDOW_S * rate, users: options.users[0], rtt: 0, warmup };
+        const measured = await bench.measure(plan);
+        if (measured === undefined) continue;
+        bench.result.callNumbers.push(measured);
+        await bench.save();
+      }
+    }
+  }
+}
+
 /**
  * Asks all questions of the options.
  *
@@ -125,6 +144,9 @@ export async function ask(bench: Bench, options: CallsOptions, possible: readonl
   if (asks.rates) await askRates(bench, options, named === undefined ? withoutDirect(modes) : modes);
   if (asks.users) {
     await askUsers(bench, options, withoutDirect(named === undefined ? among(possible, MANY_USERS) : modes));
+  }
+  if (options.numbers.length > 0) {
+    await askNumbers(bench, options, withoutDirect(named === undefined ? among(possible, TELLING) : modes));
   }
   if (asks.max) { for (const mode of modes) await search(bench, options, mode, 0); }
   if (options.distances.length > 0) {

@@ -284,6 +284,10 @@ async function observe(
     const perSecond = (statsAfter[name] - statsBefore[name]) / (statsAfter.at - statsBefore.at) * 1000;
     return achieved > 0 ? digits(perSecond / achieved, 4) : undefined;
   };
+  // What DBclient said last before the window is up to a second old: by the calls until then.
+  const callsThen = statsBefore === undefined ? 0 : countAt(samples, statsBefore.at, "ok");
+  const coldPerCall = (name: "credentialsIssued" | "verifyAnswers") =>
+    callsThen > 0 ? digits(statsBefore![name] / callsThen, 4) : undefined;
   return {
     mode: plan.mode,
     rate: plan.rate,
@@ -298,6 +302,8 @@ async function observe(
     coldCpuUsPerCall: programs.proxy === undefined || coldCalls === 0
       ? undefined
       : digits(before.cpuUs.proxy / coldCalls, 1),
+    coldIssuedPerCall: coldPerCall("credentialsIssued"),
+    coldCheckedPerCall: coldPerCall("verifyAnswers"),
     memoryMb,
     calls: report.calls,
     failures: report.failures,

@@ -59,6 +59,41 @@ export function costTable(measurements: readonly Measurement[]): Table {
   ];
 }
 
+/** What calls cost from the proxy's start on, by their number. */
+export function numbersTable(measurements: readonly Measurement[]): Table {
+  const numbers = [...new Set(measurements.map(({ window }) => window.warmup))].toSorted((a, b) => a - b);
+  const groups = numbers.flatMap((calls) =>
+    groupRounds(measurements.filter(({ window }) => window.warmup === calls)).map((group) => ({
+      calls,
+      group,
+    }))
+  ).toSorted((a, b) =>
+    MODE_NAMES.indexOf(a.group.mode) - MODE_NAMES.indexOf(b.group.mode) || a.calls - b.calls
+  );
+  return [
+    [
+      "mode",
+      "calls",
+      "calls/s",
+      "users",
+      "proxy µs/call",
+      "credentials/call",
+      "answers checked/call",
+      "failed",
+    ],
+    ...groups.map(({ calls, group }) => [
+      modeOf(group.mode).title,
+      number(calls),
+      number(group.rate),
+      number(group.users),
+      of(group, ({ coldCpuUsPerCall }) => coldCpuUsPerCall),
+      of(group, ({ coldIssuedPerCall }) => coldIssuedPerCall, 3),
+      of(group, ({ coldCheckedPerCall }) => coldCheckedPerCall, 3),
+      number(total(group, ({ calls }) => calls.failed)),
+    ]),
+  ];
+}
+
 /** The highest rates. */
 export function highestTable(highest: Result["highest"]): Table {
   const order = [...highest].sort((a, b) =>
