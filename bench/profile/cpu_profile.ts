@@ -34,6 +34,11 @@ export interface ProfileSummary {
 }
 
 const IDLE = "(idle)";
+/** A call of the system in which the thread sleeps, waiting for more datagrams: V8 takes it for work. */
+const SLEEP = { functionName: "sleep", file: "core/io/batched_libc_io.ts" };
+
+const isIdle = ({ functionName, url }: CpuProfile["nodes"][number]["callFrame"]): boolean =>
+  functionName === IDLE || functionName === SLEEP.functionName && url.endsWith(SLEEP.file);
 
 /**
  * Adds up a profile by function.
@@ -70,6 +75,7 @@ export function summarizeProfile(
   samples.forEach((id, index) => own.set(id, (own.get(id) ?? 0) + Math.max(0, timeDeltas[index] ?? 0)));
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const called = new Set(nodes.flatMap(({ children }) => children ?? []));
+  let idleUs = 0;
   const functions = new Map<string, { name: string; place: string; selfUs: number; totalUs: number }>();
 
   /** Time of a node with all below it; a function that calls itself is counted once. */
@@ -82,7 +88,9 @@ export function summarizeProfile(
     const key = `${name} ${place}`;
     let entry = functions.get(key);
     if (entry === undefined) functions.set(key, entry = { name, place, selfUs: 0, totalUs: 0 });
-    const self = own.get(id) ?? 0;
+    const spent = own.get(id) ?? 0;
+    const self = isIdle(node.callFrame) ? 0 : spent;
+    idleUs += spent - self;
     entry.selfUs += self;
     const inside = above.has(key) ? above : new Set(above).add(key);
     const total = self + (node.children ?? []).reduce((sum, child) => sum + visit(child, inside), 0);
@@ -94,8 +102,8 @@ export function summarizeProfile(
   const all = [...functions.values()];
   return {
     lengthUs: [...own.values()].reduce((sum, us) => sum + us, 0),
-    idleUs: all.filter(({ name }) => name === IDLE).reduce((sum, { selfUs }) => sum + selfUs, 0),
-    functions: all.filter(({ name, selfUs, totalUs }) => name !== IDLE && (selfUs > 0 || totalUs > 0))
+    idleUs,
+    functions: all.filter(({ selfUs, totalUs }) => selfUs > 0 || totalUs > 0)
       .sort((a, b) => b.selfUs - a.selfUs || b.totalUs - a.totalUs),
   };
 }

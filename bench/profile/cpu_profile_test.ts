@@ -25,6 +25,15 @@ const PROFILE = JSON.stringify({
   timeDeltas: [1000, 10, 20, 30, 40, 5, 1000, -3],
 });
 
+Deno.test("profile: the socket's sleep is no work", () => {
+  const sleep = node(3, "sleep", [], "file:///p/core/io/batched_libc_io.ts");
+  const nodes = [node(1, "(root)", [2], ""), node(2, "main", [3]), sleep];
+  const text = JSON.stringify({ nodes, samples: [2, 3], timeDeltas: [10, 500] });
+  const { lengthUs, idleUs, functions } = summarizeProfile(text);
+  assertEquals([lengthUs, idleUs], [510, 500]);
+  assertEquals(functions.map(({ name, totalUs }) => [name, totalUs]), [["main", 10], ["(root)", 10]]);
+});
+
 Deno.test("profile: time in a function itself and below it, idling apart, recursion once", () => {
   const { lengthUs, idleUs, functions } = summarizeProfile(PROFILE, (url) => url.replace("file:///p/", ""));
   assertEquals([lengthUs, idleUs], [2105, 2000]);
