@@ -1,5 +1,5 @@
 /** The programs of this project as processes on loopback, as the demo and the benchmarks of calls start them. */
-import type { Program, Programs } from "./processes_io.ts";
+import type { ModuleOptions, Program, Programs } from "./processes_io.ts";
 
 /** The domain of the users. */
 export const REALM = "example.com";
@@ -184,4 +184,39 @@ export async function startProxy(site: Site, options: ProxyOptions): Promise<[Pr
   });
   const [, port] = await program.ready(/ready on udp:.*?:(\d+)/);
   return [program, Number(port)];
+}
+
+/** The load that {@linkcode callersOf} place. */
+export interface CallerLoad {
+  /** calls per s */
+  readonly rate: number;
+  readonly calls: number;
+  /** SIPp's injection file. */
+  readonly users: string;
+  readonly auth: "pc" | "digest" | "both" | "none";
+  readonly preemptive: boolean;
+  /** Length of a call, ms; without it no pause. */
+  readonly pauseMs?: number;
+  /** Where the report goes. */
+  readonly json: string;
+  /** Port of the proxy. */
+  readonly port: number;
+  /** More flags. */
+  readonly args?: readonly string[];
+}
+
+/** How our generator is started as the callers of a load. */
+export function callersOf(site: Site, load: CallerLoad): ModuleOptions {
+  const { rate, calls, users, auth, preemptive, pauseMs, json, port, args = [] } = load;
+  return {
+    name: "callers",
+    module: `${site.root}uac/main.ts`,
+    permissions: "uac",
+    args: [
+      ...["-sn", "uac", "-i", HOST, "-r", String(rate), "-m", String(calls)],
+      ...(pauseMs === undefined ? [] : ["-d", String(pauseMs)]),
+      ...["--inf", users, "--realm", REALM, "--auth", auth === "none" ? "any" : auth],
+      ...[preemptive ? "--preemptive" : "--no-preemptive", ...args, "--json", json, `${HOST}:${port}`],
+    ],
+  };
 }

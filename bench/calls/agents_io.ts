@@ -1,7 +1,7 @@
 /** The two ends of the calls as processes: our generator or SIPp. */
 import { udpPortInUse } from "../proc_io.ts";
 import { type Program, ProgramError } from "../processes_io.ts";
-import { HOST, readJson, REALM, type Site, startCalled, type UserFiles } from "../programs_io.ts";
+import { callersOf, HOST, readJson, type Site, startCalled, type UserFiles } from "../programs_io.ts";
 import type { Agent, Mode } from "./modes.ts";
 import type { Peers } from "./peers/installed_io.ts";
 import { freeUdpPort } from "./peers/ports_io.ts";
@@ -79,33 +79,16 @@ function startUacCallers(site: Site, load: Load): Callers {
   const { mode, rate, calls, users, port } = load;
   const file = `${site.directory}/uac_callers.json`;
   const samples: Sample[] = [{ at: Date.now(), started: 0, ok: 0, failed: 0 }];
-  const auth = mode.peer === "proxychain" && mode.auth !== "none" ? mode.auth : "any";
-  const preemptive = mode.peer === "proxychain" && mode.preemptive;
   const program = site.programs.start({
-    name: "callers",
-    module: `${site.root}uac/main.ts`,
-    permissions: "uac",
-    args: [
-      ...["-sn", "uac", "-i", HOST, "-r", String(rate), "-m", String(calls), "-d", String(PAUSE_MS)],
-      ...[
-        "--inf",
-        users.callers,
-        "--realm",
-        REALM,
-        "--auth",
-        auth,
-        preemptive ? "--preemptive" : "--no-preemptive",
+    ...callersOf(site, {
+      ...{ rate, calls, users: users.callers, pauseMs: PAUSE_MS, json: file, port },
+      auth: mode.peer === "proxychain" ? mode.auth : "none",
+      preemptive: mode.peer === "proxychain" && mode.preemptive,
+      args: [
+        ...["-l", String(limitOf(rate)), "--recv_timeout", String(ANSWER_MS)],
+        ...["--timeout", String(timeoutOf(load))],
       ],
-      ...[
-        "-l",
-        String(limitOf(rate)),
-        "--recv_timeout",
-        String(ANSWER_MS),
-        "--timeout",
-        String(timeoutOf(load)),
-      ],
-      ...["--json", file, `${HOST}:${port}`],
-    ],
+    }),
     onLine: (line) => {
       const sample = parseProgress(line, Date.now());
       if (sample !== undefined) samples.push(sample);

@@ -1,9 +1,10 @@
 /** What a call costs, beside Kamailio. Entry of `deno task bench:calls`. */
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { formatHelp, UsageError } from "../../mod.ts";
 import { waitForIdle } from "../proc_io.ts";
-import { ProgramError, Programs } from "../processes_io.ts";
+import { ProgramError } from "../processes_io.ts";
+import type { Site } from "../programs_io.ts";
+import { exitCode, type IsInterrupted, ROOT, withSite } from "../site_io.ts";
 import { writeDocuments } from "./document.ts";
 import { type HighestRate, type Measurement, mergeResults, type Result } from "./figures.ts";
 import { readMachine } from "./machine_io.ts";
@@ -16,14 +17,11 @@ import { ask, type Plan } from "./run.ts";
 import { Stage } from "./stage_io.ts";
 import { costTable, formatText, highestTable, numbersTable } from "./table.ts";
 
-const KEY_BYTES = 32;
-/** Exit codes of a program that a signal ends: 128 and the signal's number. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const NAME = "bench:calls";
 /** `--quick` begins no measurement later than this, ms: it ends within 50 s on a machine that is too slow, too. */
 const QUICK_MS = 34_000;
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-const say = (line: string) => console.error(`bench:calls: ${line}`);
+const say = (line: string) => console.error(`${NAME}: ${line}`);
 
 type Left = { what: string; reason: string }[];
 
@@ -118,8 +116,7 @@ async function readResults(options: CallsOptions): Promise<number> {
   return 0;
 }
 
-/** Measures with a directory of its own; nothing of it is left, however it ends. */
-async function bench(asked: CallsOptions): Promise<number> {
+async function bench(site: Site, asked: CallsOptions, isInterrupted: IsInterrupted): Promise<number> {
   const peers = asked.quick ? {} : await findPeers();
   const left: Left = [];
   let options = asked;
@@ -128,18 +125,8 @@ async function bench(asked: CallsOptions): Promise<number> {
     options = { ...asked, caller: "uac", called: "uac" };
   }
   const possible = await possibleModes(options, peers, left);
-  const programs = new Programs(`${ROOT}deno.json`);
-  const directory = await Deno.makeTempDir({ prefix: "proxychain-calls-" });
   // The database server may run under an account of its own.
-  await Deno.chmod(directory, 0o755);
-  let interrupted = 0;
-  for (const [signal, code] of Object.entries(SIGNALS)) {
-    Deno.addSignalListener(signal as Deno.Signal, () => {
-      if (interrupted > 0) programs.kill();
-      interrupted = code;
-      programs.close();
-    });
-  }
+  await Deno.chmod(site.directory, 0o755);
   const result = {
     date: new Date().toISOString().slice(0, 10),
     command: `deno task bench:calls ${Deno.args.join(" ")}`.trim(),
@@ -151,57 +138,47 @@ async function bench(asked: CallsOptions): Promise<number> {
     callNumbers: [] as Measurement[],
     highest: [] as HighestRate[],
   };
-  const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();
-  const stage = new Stage({ programs, root: ROOT, directory, key }, options, peers);
+  const stage = new Stage(site, options, peers);
   const quick = () => quickResult(options.rates[0], result.rates, result.machine);
   const startedAt = Date.now();
   let waited = 0;
   let problems = 0;
-  try {
-    await ask(
-      {
-        result,
-        async measure(plan) {
-          if (options.quick && Date.now() - startedAt - waited > QUICK_MS) {
-            problems++;
-            console.log(`${plan.mode} was not measured: this machine has no time for it`);
-            return undefined;
-          }
-          const waitsFrom = Date.now();
-          await waitForIdle(options.wait * 1000);
-          waited += Date.now() - waitsFrom;
-          say(describe(plan));
-          try {
-            const measurement = await stage.measure(plan);
-            say(outcome(measurement));
-            return measurement;
-          } catch (error) {
-            if (interrupted > 0 || !(error instanceof ProgramError)) throw error;
-            problems++;
-            left.push({ what: describe(plan), reason: error.message });
-            say(`  ${error.message}`);
-            return undefined;
-          }
-        },
-        async save() {
-          if (options.json !== undefined) await writeJson(options.json, options.quick ? quick() : result);
-        },
+  await ask(
+    {
+      result,
+      async measure(plan) {
+        if (options.quick && Date.now() - startedAt - waited > QUICK_MS) {
+          problems++;
+          console.log(`${plan.mode} was not measured: this machine has no time for it`);
+          return undefined;
+        }
+        const waitsFrom = Date.now();
+        await waitForIdle(options.wait * 1000);
+        waited += Date.now() - waitsFrom;
+        say(describe(plan));
+        try {
+          const measurement = await stage.measure(plan);
+          say(outcome(measurement));
+          return measurement;
+        } catch (error) {
+          if (isInterrupted() || !(error instanceof ProgramError)) throw error;
+          problems++;
+          left.push({ what: describe(plan), reason: error.message });
+          say(`  ${error.message}`);
+          return undefined;
+        }
       },
-      options,
-      possible,
-    );
-    printTables(result);
-    if (options.writeDocs) await writeDocs(result);
-    if (!options.quick) return problems > 0 ? 1 : 0;
-    return finishQuick(options, result.rates) && problems === 0 ? 0 : 1;
-  } catch (error) {
-    if (interrupted === 0) throw error;
-    say("interrupted");
-    return interrupted;
-  } finally {
-    await programs.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+      async save() {
+        if (options.json !== undefined) await writeJson(options.json, options.quick ? quick() : result);
+      },
+    },
+    options,
+    possible,
+  );
+  printTables(result);
+  if (options.writeDocs) await writeDocs(result);
+  if (!options.quick) return problems > 0 ? 1 : 0;
+  return finishQuick(options, result.rates) && problems === 0 ? 0 : 1;
 }
 
 /** Says what `--quick` found, and whether every mode held the rate. */
@@ -220,22 +197,14 @@ function finishQuick(options: CallsOptions, measurements: readonly Measurement[]
 }
 
 async function main(): Promise<number> {
-  try {
-    const options = readOptions(Deno.args);
-    if (options === undefined) {
-      console.log(formatHelp(USAGE, CALLS_FLAGS, NOTES));
-      return 0;
-    }
-    if (options.json !== undefined) await checkDirectory(options.json);
-    return options.read.length > 0 ? await readResults(options) : await bench(options);
-  } catch (error) {
-    if (error instanceof UsageError) {
-      say(error.message);
-      return 2;
-    }
-    say(error instanceof ProgramError ? error.message : String(error));
-    return 1;
+  const options = readOptions(Deno.args);
+  if (options === undefined) {
+    console.log(formatHelp(USAGE, CALLS_FLAGS, NOTES));
+    return 0;
   }
+  if (options.json !== undefined) await checkDirectory(options.json);
+  if (options.read.length > 0) return await readResults(options);
+  return await withSite({ name: NAME }, (site, isInterrupted) => bench(site, options, isInterrupted));
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await exitCode(NAME, main));

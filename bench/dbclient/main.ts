@@ -1,10 +1,9 @@
 /** What DBclient can do. Entry of `deno task bench:dbclient`. */
-import { fileURLToPath } from "node:url";
-import { formatHelp, UsageError } from "../../mod.ts";
+import { formatHelp } from "../../mod.ts";
 import { readMachine } from "../calls/machine_io.ts";
 import { findPeers, type Peers } from "../calls/peers/installed_io.ts";
-import { Programs } from "../processes_io.ts";
 import type { Site } from "../programs_io.ts";
+import { exitCode, withSite } from "../site_io.ts";
 import type { Result } from "./figures.ts";
 import {
   DBCLIENT_BENCH_FLAGS,
@@ -25,12 +24,11 @@ import {
 } from "./run_io.ts";
 import { formatDocument, formatTable, machineLines, resultTables } from "./table.ts";
 
-const KEY_BYTES = 32;
+const NAME = "bench:dbclient";
 /** A DBclient that writes a profile takes its time, ms. */
 const GRACE_MS = 60_000;
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-const say = (line: string) => console.error(`bench:dbclient: ${line}`);
+const say = (line: string) => console.error(`${NAME}: ${line}`);
 
 type Figures = Pick<Result, "rates" | "latencies" | "memory" | "warmup">;
 
@@ -96,34 +94,23 @@ function print(result: Result): void {
   for (const reason of result.left) console.log(`left out: ${reason}`);
 }
 
-async function main(): Promise<number> {
-  const programs = new Programs(`${ROOT}deno.json`, GRACE_MS);
-  let directory: string | undefined;
-  try {
-    const options = readOptions(Deno.args);
-    if (options === undefined) {
-      console.log(formatHelp(USAGE, DBCLIENT_BENCH_FLAGS, NOTES));
-      return 0;
-    }
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      Deno.addSignalListener(signal, () => void programs.close());
-    }
-    directory = await Deno.makeTempDir({ prefix: "proxychain-dbclient-" });
-    const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();
-    const result = await measure({ programs, root: ROOT, directory, key }, options, await findPeers());
-    print(result);
-    if (options.json !== undefined) {
-      await Deno.writeTextFile(options.json, JSON.stringify(result, null, 2) + "\n");
-    }
-    if (options.markdown !== undefined) await Deno.writeTextFile(options.markdown, formatDocument(result));
-    return 0;
-  } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
-    return error instanceof UsageError ? 2 : 1;
-  } finally {
-    await programs.close();
-    if (directory !== undefined) await Deno.remove(directory, { recursive: true });
+async function run(site: Site, options: DbclientBenchOptions): Promise<number> {
+  const result = await measure(site, options, await findPeers());
+  print(result);
+  if (options.json !== undefined) {
+    await Deno.writeTextFile(options.json, JSON.stringify(result, null, 2) + "\n");
   }
+  if (options.markdown !== undefined) await Deno.writeTextFile(options.markdown, formatDocument(result));
+  return 0;
 }
 
-if (import.meta.main) Deno.exit(await main());
+async function main(): Promise<number> {
+  const options = readOptions(Deno.args);
+  if (options !== undefined) {
+    return await withSite({ name: NAME, grace: GRACE_MS }, (site) => run(site, options));
+  }
+  console.log(formatHelp(USAGE, DBCLIENT_BENCH_FLAGS, NOTES));
+  return 0;
+}
+
+if (import.meta.main) Deno.exit(await exitCode(NAME, main));

@@ -1,21 +1,19 @@
 /** Digest and Proxychain side by side, with real calls through real programs. Entry of `deno task demo`. */
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { formatHelp, UsageError } from "../../mod.ts";
-import { ProgramError, Programs } from "../processes_io.ts";
-import { importUsers } from "../programs_io.ts";
+import { ProgramError } from "../processes_io.ts";
+import { importUsers, type Site } from "../programs_io.ts";
+import { exitCode, withSite } from "../site_io.ts";
 import type { DemoFigures, ModeFigures } from "./figures.ts";
 import { DEMO_FLAGS, type DemoOptions, type Mode, MODE_NAMES, NOTES, readOptions, USAGE } from "./options.ts";
 
 import { runMode, type Stage } from "./stage_io.ts";
 import { describeLoad, formatFailures, formatTable, summarize, wrap } from "./table.ts";
 
-const KEY_BYTES = 32;
-/** Exit codes of a program that a signal ends: 128 and the signal's number. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const NAME = "demo";
 const CLEAR_LINE = "\r\x1b[K";
 
-const say = (line: string) => console.error(`demo: ${line}`);
+const say = (line: string) => console.error(`${NAME}: ${line}`);
 const terminal = Deno.stderr.isTerminal();
 const encoder = new TextEncoder();
 
@@ -60,59 +58,24 @@ async function writeJson(file: string, figures: DemoFigures): Promise<void> {
   }
 }
 
-/** Runs the demo with a directory of its own; nothing of it is left, however it ends. */
-async function demo(options: DemoOptions): Promise<number> {
-  const root = fileURLToPath(new URL("../../", import.meta.url));
-  const programs = new Programs(`${root}deno.json`);
-  const directory = await Deno.makeTempDir({ prefix: "proxychain-demo-" });
-  let interrupted = 0;
-  for (const [signal, code] of Object.entries(SIGNALS)) {
-    if (Deno.build.os === "windows" && signal === "SIGTERM") continue;
-    Deno.addSignalListener(signal as Deno.Signal, () => {
-      if (interrupted > 0) programs.kill();
-      interrupted = code;
-      programs.close();
-    });
-  }
-  try {
-    console.log(wrap(`Proxychain demo: ${describeLoad(options)}`));
-    const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();
-    const figures = await runModes({ options, programs, root, directory, key });
-    console.log(`\n${formatTable(figures)}\n`);
-    for (const line of formatFailures(figures)) console.log(wrap(line));
-    console.log(wrap(summarize(figures)));
-    if (options.json !== undefined) await writeJson(options.json, figures);
-    return Object.values(figures.modes).every(({ failed }) => failed === 0) ? 0 : 1;
-  } catch (error) {
-    progress("");
-    if (interrupted === 0) throw error;
-    say("interrupted");
-    return interrupted;
-  } finally {
-    await programs.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+async function demo(site: Site, options: DemoOptions): Promise<number> {
+  console.log(wrap(`Proxychain demo: ${describeLoad(options)}`));
+  const figures = await runModes({ options, ...site });
+  console.log(`\n${formatTable(figures)}\n`);
+  for (const line of formatFailures(figures)) console.log(wrap(line));
+  console.log(wrap(summarize(figures)));
+  if (options.json !== undefined) await writeJson(options.json, figures);
+  return Object.values(figures.modes).every(({ failed }) => failed === 0) ? 0 : 1;
 }
 
 async function main(): Promise<number> {
-  try {
-    const options = readOptions(Deno.args);
-    if (options === undefined) {
-      console.log(formatHelp(USAGE, DEMO_FLAGS, NOTES));
-      return 0;
-    }
-    if (options.json !== undefined) await checkDirectory(options.json);
-    return await demo(options);
-  } catch (error) {
-    if (error instanceof UsageError) {
-      say(error.message);
-      return 2;
-    }
-    say(
-      error instanceof ProgramError || error instanceof Deno.errors.NotFound ? error.message : String(error),
-    );
-    return 1;
+  const options = readOptions(Deno.args);
+  if (options === undefined) {
+    console.log(formatHelp(USAGE, DEMO_FLAGS, NOTES));
+    return 0;
   }
+  if (options.json !== undefined) await checkDirectory(options.json);
+  return await withSite({ name: NAME, onInterrupt: () => progress("") }, (site) => demo(site, options));
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await exitCode(NAME, main));

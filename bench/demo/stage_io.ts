@@ -1,8 +1,8 @@
 /** One mode of the demo: fresh DBclient, proxy and called agent, then the callers. */
 import {
+  callersOf,
   HOST,
   readJson,
-  REALM,
   type Site,
   startCalled,
   startDbclient,
@@ -31,7 +31,7 @@ export async function runMode(
   users: UserFiles,
   onProgress: (line: string) => void,
 ): Promise<ModeFigures> {
-  const { options, programs, root, directory } = stage;
+  const { options, programs, directory } = stage;
   const statsFile = `${directory}/${mode}_dbclient.json`;
   const reportFile = `${directory}/${mode}_callers.json`;
   let relay: Relay | undefined;
@@ -54,29 +54,23 @@ export async function runMode(
       ],
     });
     const cpuBefore = await proxy.cpuTime();
-    await programs.run(
-      {
-        name: "callers",
-        module: `${root}uac/main.ts`,
-        permissions: "uac",
-        args: [
-          ...["-sn", "uac", "-i", HOST, "-r", String(options.rate), "-m", String(options.calls)],
-          ...["--inf", users.callers, "--realm", REALM, "--auth", mode],
-          ...(options.preemptive ? [] : ["--no-preemptive"]),
-          ...(options.bye ? ["--bye"] : []),
-          ...["--json", reportFile, `${HOST}:${proxyPort}`],
-        ],
-        onLine: onProgress,
-      },
-      [0, 1],
-      [dbclient, called, proxy],
-    );
+    const { rate, calls, preemptive } = options;
+    const load = {
+      rate,
+      calls,
+      users: users.callers,
+      auth: mode,
+      preemptive,
+      args: options.bye ? ["--bye"] : [],
+    };
+    const callers = callersOf(stage, { ...load, json: reportFile, port: proxyPort });
+    await programs.run({ ...callers, onLine: onProgress }, [0, 1], [dbclient, called, proxy]);
     const cpuAfter = await proxy.cpuTime();
     await programs.stop([proxy, called]);
     await programs.stop([dbclient]);
     const cpu = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
-    const callers = await readJson<CallerReport>(reportFile);
-    return makeFigures(options.calls, callers, await readJson<DbclientCounters>(statsFile), cpu);
+    const report = await readJson<CallerReport>(reportFile);
+    return makeFigures(calls, report, await readJson<DbclientCounters>(statsFile), cpu);
   } finally {
     await relay?.close();
   }

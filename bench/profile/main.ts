@@ -1,31 +1,28 @@
 /** Where the proxy spends its time. Entry of `deno task profile`. */
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { formatHelp, UsageError } from "../../mod.ts";
-import { ProgramError, Programs } from "../processes_io.ts";
+import { pathToFileURL } from "node:url";
+import { formatHelp } from "../../mod.ts";
+import { ProgramError } from "../processes_io.ts";
 import {
-  HOST,
+  callersOf,
   importUsers,
   readJson,
-  REALM,
   type Site,
   startCalled,
   startDbclient,
   startProxy,
 } from "../programs_io.ts";
+import { exitCode, ROOT, withSite } from "../site_io.ts";
 import { formatProfile, summarizeProfile } from "./cpu_profile.ts";
 import { NOTES, PROFILE_FLAGS, type ProfileOptions, readOptions, USAGE } from "./options.ts";
 
-const KEY_BYTES = 32;
+const NAME = "profile";
 /** Writing a long profile takes its time, ms. */
 const GRACE_MS = 60_000;
 const PAUSE_MS = 30;
 const CHAIN = 10;
-/** Exit codes of a program that a signal ends: 128 and the signal's number. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const ROOT_URL = pathToFileURL(ROOT).href;
 
-const say = (line: string) => console.error(`profile: ${line}`);
+const say = (line: string) => console.error(`${NAME}: ${line}`);
 
 function print(text: string, { rows }: ProfileOptions, calls: number): void {
   const summary = summarizeProfile(
@@ -44,7 +41,7 @@ interface Report {
 /** Runs the load; gives the profile's text and the callers' report. */
 async function record(site: Site, options: ProfileOptions): Promise<[string, Report]> {
   const { auth, preemptive, rate, calls, users: count, interval } = options;
-  const { programs, root, directory } = site;
+  const { programs, directory } = site;
   const users = await importUsers(site, count);
   const profiles = `${directory}/profiles`;
   const reportFile = `${directory}/callers.json`;
@@ -61,29 +58,9 @@ async function record(site: Site, options: ProfileOptions): Promise<[string, Rep
     rtt: 0,
     runFlags: ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${interval}`],
   });
+  const load = { rate, calls, users: users.callers, auth, preemptive, pauseMs: PAUSE_MS };
   await programs.run(
-    {
-      name: "callers",
-      module: `${root}uac/main.ts`,
-      permissions: "uac",
-      args: [
-        ...[
-          "-sn",
-          "uac",
-          "-i",
-          HOST,
-          "-r",
-          String(rate),
-          "-m",
-          String(calls),
-          "-d",
-          String(PAUSE_MS),
-          "--quiet",
-        ],
-        ...["--inf", users.callers, "--realm", REALM, "--auth", auth === "none" ? "any" : auth],
-        ...[preemptive ? "--preemptive" : "--no-preemptive", "--json", reportFile, `${HOST}:${port}`],
-      ],
-    },
+    callersOf(site, { ...load, json: reportFile, port, args: ["--quiet"] }),
     [0, 1],
     [dbclient, called, proxy],
   );
@@ -94,53 +71,26 @@ async function record(site: Site, options: ProfileOptions): Promise<[string, Rep
   return [await Deno.readTextFile(`${profiles}/${names[0]}`), await readJson<Report>(reportFile)];
 }
 
-async function profile(options: ProfileOptions): Promise<number> {
-  const programs = new Programs(`${ROOT}deno.json`, GRACE_MS);
-  const directory = await Deno.makeTempDir({ prefix: "proxychain-profile-" });
-  let interrupted = 0;
-  for (const [signal, code] of Object.entries(SIGNALS)) {
-    Deno.addSignalListener(signal as Deno.Signal, () => {
-      if (interrupted > 0) programs.kill();
-      interrupted = code;
-      programs.close();
-    });
-  }
-  try {
-    const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();
-    say(`${options.calls} calls at ${options.rate}/s`);
-    const [text, { calls, rate }] = await record({ programs, root: ROOT, directory, key }, options);
-    say(`${calls.ok} of ${options.calls} calls succeeded, at ${rate.achieved}/s`);
-    if (options.keep !== undefined) await Deno.writeTextFile(options.keep, text);
-    print(text, options, calls.ok);
-    return calls.ok === options.calls ? 0 : 1;
-  } catch (error) {
-    if (interrupted === 0) throw error;
-    say("interrupted");
-    return interrupted;
-  } finally {
-    await programs.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+async function profile(site: Site, options: ProfileOptions): Promise<number> {
+  say(`${options.calls} calls at ${options.rate}/s`);
+  const [text, { calls, rate }] = await record(site, options);
+  say(`${calls.ok} of ${options.calls} calls succeeded, at ${rate.achieved}/s`);
+  if (options.keep !== undefined) await Deno.writeTextFile(options.keep, text);
+  print(text, options, calls.ok);
+  return calls.ok === options.calls ? 0 : 1;
 }
 
 async function main(): Promise<number> {
-  try {
-    const options = readOptions(Deno.args);
-    if (options === undefined) {
-      console.log(formatHelp(USAGE, PROFILE_FLAGS, NOTES));
-      return 0;
-    }
-    if (options.read === undefined) return await profile(options);
-    print(await Deno.readTextFile(options.read), options, options.calls);
+  const options = readOptions(Deno.args);
+  if (options === undefined) {
+    console.log(formatHelp(USAGE, PROFILE_FLAGS, NOTES));
     return 0;
-  } catch (error) {
-    if (error instanceof UsageError) {
-      say(error.message);
-      return 2;
-    }
-    say(error instanceof Error ? error.message : String(error));
-    return 1;
   }
+  if (options.read === undefined) {
+    return await withSite({ name: NAME, grace: GRACE_MS }, (site) => profile(site, options));
+  }
+  print(await Deno.readTextFile(options.read), options, options.calls);
+  return 0;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await exitCode(NAME, main));

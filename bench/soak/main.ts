@@ -1,22 +1,21 @@
 /** Calls at a steady rate for a long time. Entry of `deno task soak`. */
-import { fileURLToPath } from "node:url";
-import { formatHelp, UsageError } from "../../mod.ts";
+import { formatHelp } from "../../mod.ts";
 import { measurable, readMemory } from "../proc_io.ts";
-import { type Program, Programs } from "../processes_io.ts";
+import type { Program } from "../processes_io.ts";
 import {
-  HOST,
+  callersOf,
   importUsers,
   readJson,
-  REALM,
   type Site,
   startCalled,
   startDbclient,
   startProxy,
 } from "../programs_io.ts";
+import { exitCode, withSite } from "../site_io.ts";
 import { NOTES, readOptions, SOAK_FLAGS, type SoakOptions, USAGE } from "./options.ts";
 import { memoryGrowth, type MemorySample, type SoakFigures, soakProblems } from "./verdict.ts";
 
-const KEY_BYTES = 32;
+const NAME = "soak";
 /** Length of a call, ms. */
 const PAUSE_MS = 30;
 /** Links of a chain. */
@@ -27,11 +26,8 @@ const SAY_S = 60;
 /** The longest that a transaction lives after its last message, Timer C aside: 64 T1 and some more, ms. */
 const DRAIN_MS = 45_000;
 const MB = 1 << 20;
-/** Exit codes of a program that a signal ends: 128 and the signal's number. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-const say = (line: string) => console.error(`soak: ${line}`);
+const say = (line: string) => console.error(`${NAME}: ${line}`);
 const digits = (value: number) => Number(value.toFixed(1));
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -103,7 +99,7 @@ class Watch {
 
 async function soak(site: Site, options: SoakOptions): Promise<SoakFigures> {
   const { rate, minutes, auth, preemptive, users: count, workers } = options;
-  const { programs, root, directory } = site;
+  const { programs, directory } = site;
   const statsFile = `${directory}/proxy.json`;
   const reportFile = `${directory}/callers.json`;
   const users = await importUsers(site, count);
@@ -123,17 +119,9 @@ async function soak(site: Site, options: SoakOptions): Promise<SoakFigures> {
   const calls = Math.round(rate * minutes * 60);
   say(`${calls} calls with BYE at ${rate}/s, ${count} users, ${auth}`);
   try {
+    const load = { rate, calls, users: users.callers, auth, preemptive, pauseMs: PAUSE_MS };
     await programs.run(
-      {
-        name: "callers",
-        module: `${root}uac/main.ts`,
-        permissions: "uac",
-        args: [
-          ...["-sn", "uac", "-i", HOST, "-r", String(rate), "-m", String(calls), "-d", String(PAUSE_MS)],
-          ...["--inf", users.callers, "--realm", REALM, "--auth", auth === "none" ? "any" : auth, "--quiet"],
-          ...[preemptive ? "--preemptive" : "--no-preemptive", "--json", reportFile, `${HOST}:${port}`],
-        ],
-      },
+      callersOf(site, { ...load, json: reportFile, port, args: ["--quiet"] }),
       [0, 1],
       [dbclient, called, proxy],
     );
@@ -179,50 +167,20 @@ function print(figures: SoakFigures): void {
   );
 }
 
-/** Runs it with a directory of its own; nothing of it is left, however it ends. */
-async function run(options: SoakOptions): Promise<number> {
-  const programs = new Programs(`${ROOT}deno.json`);
-  const directory = await Deno.makeTempDir({ prefix: "proxychain-soak-" });
-  let interrupted = 0;
-  for (const [signal, code] of Object.entries(SIGNALS)) {
-    Deno.addSignalListener(signal as Deno.Signal, () => {
-      if (interrupted > 0) programs.kill();
-      interrupted = code;
-      programs.close();
-    });
-  }
-  try {
-    const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES)).toHex();
-    const figures = await soak({ programs, root: ROOT, directory, key }, options);
-    print(figures);
-    if (options.json !== undefined) await Deno.writeTextFile(options.json, JSON.stringify(figures) + "\n");
-    const problems = soakProblems(figures, options.growth);
-    problems.forEach(say);
-    return problems.length === 0 ? 0 : 1;
-  } catch (error) {
-    if (interrupted === 0) throw error;
-    say("interrupted");
-    return interrupted;
-  } finally {
-    await programs.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+async function run(site: Site, options: SoakOptions): Promise<number> {
+  const figures = await soak(site, options);
+  print(figures);
+  if (options.json !== undefined) await Deno.writeTextFile(options.json, JSON.stringify(figures) + "\n");
+  const problems = soakProblems(figures, options.growth);
+  problems.forEach(say);
+  return problems.length === 0 ? 0 : 1;
 }
 
 async function main(): Promise<number> {
-  try {
-    const options = readOptions(Deno.args);
-    if (options !== undefined) return await run(options);
-    console.log(formatHelp(USAGE, SOAK_FLAGS, NOTES));
-    return 0;
-  } catch (error) {
-    if (error instanceof UsageError) {
-      say(error.message);
-      return 2;
-    }
-    say(error instanceof Error ? error.message : String(error));
-    return 1;
-  }
+  const options = readOptions(Deno.args);
+  if (options !== undefined) return await withSite({ name: NAME }, (site) => run(site, options));
+  console.log(formatHelp(USAGE, SOAK_FLAGS, NOTES));
+  return 0;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await exitCode(NAME, main));

@@ -7,7 +7,7 @@
  * worker gets as many of them. `--memory`: the resident memory of proxies that do nothing, by the number of workers.
  */
 import { readMemory } from "../proc_io.ts";
-import { type Program, Programs } from "../processes_io.ts";
+import type { Program } from "../processes_io.ts";
 import {
   HOST,
   importUsers,
@@ -18,6 +18,7 @@ import {
   startDbclient,
   startProxy,
 } from "../programs_io.ts";
+import { exitCode, withSite } from "../site_io.ts";
 
 /** Callers, and users of each. */
 const CALLERS = 4;
@@ -195,23 +196,19 @@ async function memory(site: Site): Promise<void> {
   }
 }
 
-const root = new URL("../../", import.meta.url).pathname;
-const directory = await Deno.makeTempDir({ prefix: "proxychain-workers-" });
-const programs = new Programs(`${root}deno.json`);
-const key = crypto.getRandomValues(new Uint8Array(16)).toHex();
-const site: Site = { programs, root, directory, key };
-try {
-  if (Deno.args.includes("--memory")) await memory(site);
-  else {
-    const users = await importUsers(site, CALLERS * USERS);
-    const files = await split(users.callers);
-    for (const rate of RATES) {
-      for (const workers of WORKERS) {
-        console.log(JSON.stringify(await measure(site, workers, rate, users.database, files)));
-      }
+async function run(site: Site): Promise<number> {
+  if (Deno.args.includes("--memory")) {
+    await memory(site);
+    return 0;
+  }
+  const users = await importUsers(site, CALLERS * USERS);
+  const files = await split(users.callers);
+  for (const rate of RATES) {
+    for (const workers of WORKERS) {
+      console.log(JSON.stringify(await measure(site, workers, rate, users.database, files)));
     }
   }
-} finally {
-  await programs.close();
-  await Deno.remove(directory, { recursive: true });
+  return 0;
 }
+
+Deno.exit(await exitCode("bench/workers", () => withSite({ name: "workers" }, run)));
